@@ -1,0 +1,30 @@
+// What a class may do to a new provider while it tastes it: read bytes, and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace ashlar {
+
+// Synchronous reads of a provider on the control thread. Bounded: a taster that reads more than
+// kTasteBudget bytes gets an error, so that hostile metadata cannot make tasting endless.
+class TasteReader {
+ public:
+  // Enough for a GPT with 128 Ki entries of 128 bytes in both copies, and for long chains.
+  static constexpr std::uint64_t kTasteBudgetBytes = 64 * kMiB;
+
+  virtual ~TasteReader() = default;
+
+  // Fills `into` from byte `offset`. No alignment is asked of the caller.
+  // Errors: out_of_range past the end, invalid past the budget, io from the device.
+  virtual Result<void> read(std::uint64_t offset, ByteSpan into) = 0;
+
+  virtual std::uint64_t size_bytes() const = 0;
+  virtual std::uint32_t block_size_bytes() const = 0;  // the device's own; a hint for sector size
+  virtual const std::string& name() const = 0;         // for messages: "disk0"
+};
+
+}  // namespace ashlar
