@@ -1,3 +1,5 @@
+// The sentence of a failed assertion, and the handler that the host program may set.
+
 #include "base/assert.h"
 
 #include <atomic>

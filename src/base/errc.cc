@@ -1,3 +1,5 @@
+// The words for each Errc, and the way from and to the kernel's numbers.
+
 #include "base/errc.h"
 
 #include <array>

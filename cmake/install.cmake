@@ -1,0 +1,29 @@
+# What `cmake --install` lays down: the library, its headers, the command, and a package that
+# find_package(ashlar) finds:
+#
+#   find_package(ashlar 0.1 REQUIRED)
+#   target_link_libraries(mine PRIVATE ashlar::ashlar)      # and #include "base/result.h"
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(ASHLAR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ashlar)
+
+install(TARGETS ashlar EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET ashlar_cli)
+  install(TARGETS ashlar_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(
+  DIRECTORY src/
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ashlar
+  FILES_MATCHING
+  PATTERN "*.h"
+  PATTERN "cli" EXCLUDE)
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+install(EXPORT ashlarTargets NAMESPACE ashlar:: DESTINATION ${ASHLAR_PACKAGE_DIR})
+configure_package_config_file(cmake/ashlarConfig.cmake.in ${CMAKE_BINARY_DIR}/ashlarConfig.cmake
+                              INSTALL_DESTINATION ${ASHLAR_PACKAGE_DIR})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/ashlarConfigVersion.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/ashlarConfig.cmake ${CMAKE_BINARY_DIR}/ashlarConfigVersion.cmake
+        DESTINATION ${ASHLAR_PACKAGE_DIR})

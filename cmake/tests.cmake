@@ -1,0 +1,76 @@
+# Tests: one program for all of GoogleTest's, and each script in test/. For ctest the program is
+# cut into one entry per folder of src/ and per file of test/, read from the program itself after
+# it is linked, so that no test can be left out; a process for each single test would spend more
+# time starting under the sanitizers than testing.
+find_package(GTest REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(LIBNBD REQUIRED IMPORTED_TARGET libnbd)
+
+# A test that hangs is ended; no test is measured against a clock.
+set(ASHLAR_TEST_TIMEOUT_SECONDS 300)
+# sfdisk and sgdisk are in sbin, which a user's PATH leaves out on Debian.
+set(ASHLAR_TEST_PATH "PATH=path_list_append:/usr/sbin:/sbin")
+
+file(GLOB_RECURSE ASHLAR_WIDE_TESTS CONFIGURE_DEPENDS test/*_test.cc)
+file(GLOB_RECURSE ASHLAR_TEST_HELPERS CONFIGURE_DEPENDS test/*.cc)
+list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/package/")
+
+add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
+target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(ashlar_tests PRIVATE ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(
+  ashlar_tests
+  PRIVATE ashlar GTest::gmock GTest::gtest_main OpenSSL::Crypto nlohmann_json::nlohmann_json
+          tomlplusplus::tomlplusplus PkgConfig::ISAL PkgConfig::LIBNBD PkgConfig::SECCOMP
+          PkgConfig::URING)
+if(TARGET ashlar_cli_parts)
+  target_link_libraries(ashlar_tests PRIVATE ashlar_cli_parts)
+endif()
+if(TARGET ashlar_cli)
+  add_dependencies(ashlar_tests ashlar_cli)
+  target_compile_definitions(ashlar_tests PRIVATE ASHLAR_COMMAND="$<TARGET_FILE:ashlar_cli>")
+endif()
+
+set(ASHLAR_TEST_LIST ${CMAKE_BINARY_DIR}/ashlar_tests.cmake)
+add_custom_command(
+  TARGET ashlar_tests POST_BUILD
+  COMMAND
+    ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/test/group_tests.py --program
+    $<TARGET_FILE:ashlar_tests> --source ${CMAKE_SOURCE_DIR} --results
+    ${CMAKE_BINARY_DIR}/test-results --timeout ${ASHLAR_TEST_TIMEOUT_SECONDS} --environment
+    ${ASHLAR_TEST_PATH} --output ${ASHLAR_TEST_LIST}
+  BYPRODUCTS ${ASHLAR_TEST_LIST}
+  COMMENT "Listing the tests"
+  VERBATIM)
+# Until the program is linked there is no list; one entry that says so must fail, not pass.
+file(WRITE ${CMAKE_BINARY_DIR}/ashlar_tests_include.cmake
+     "if(EXISTS \"${ASHLAR_TEST_LIST}\")\n  include(\"${ASHLAR_TEST_LIST}\")\nelse()\n"
+     "  add_test(ashlar_tests_is_not_built ashlar_tests_is_not_built)\nendif()\n")
+set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
+                                       ${CMAKE_BINARY_DIR}/ashlar_tests_include.cmake)
+
+# Scripts: test/NAME.sh, run from the project's root with the command's path in ASHLAR; exit
+# status 77 means skipped, and the script says why. Helpers for scripts are in folders of test/.
+file(GLOB ASHLAR_TEST_SCRIPTS CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} test/*.sh)
+foreach(script IN LISTS ASHLAR_TEST_SCRIPTS)
+  if(TARGET ashlar_cli)
+    cmake_path(GET script STEM name)
+    add_test(NAME script/${name} COMMAND bash ${script} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(
+      script/${name}
+      PROPERTIES ENVIRONMENT "ASHLAR=$<TARGET_FILE:ashlar_cli>;ASHLAR_BUILD_DIR=${CMAKE_BINARY_DIR}"
+                 ENVIRONMENT_MODIFICATION ${ASHLAR_TEST_PATH}
+                 SKIP_RETURN_CODE 77
+                 TIMEOUT ${ASHLAR_TEST_TIMEOUT_SECONDS})
+  endif()
+endforeach()
+
+# The style of the tree, and the proof that the checker sees what it should.
+add_test(NAME tidy COMMAND ${Python3_EXECUTABLE} tools/tidy/tidy.py
+         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+add_test(NAME tidy_test COMMAND ${Python3_EXECUTABLE} tools/tidy/tidy_test.py
+         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+add_test(NAME group_tests_test COMMAND ${Python3_EXECUTABLE} tools/test/group_tests_test.py
+         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(tidy tidy_test group_tests_test PROPERTIES TIMEOUT 60)
