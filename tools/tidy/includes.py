@@ -56,8 +56,8 @@ def includes_of(tree, file):
 
 
 def is_free(file):
-    """Tests, benchmarks and fuzz targets may include everything."""
-    return not file.startswith("src/") or file.endswith("_test.cc") or "_testing." in file
+    """Tests and their helpers (NAME_test_util.h), benchmarks and fuzz targets know everything."""
+    return not file.startswith("src/") or re.search(r"_test(_\w+)?\.(cc|h)$", file) is not None
 
 
 def include_direction(tree):
