@@ -1,7 +1,7 @@
 // Goal: read_gpt finds the partitions of a GPT from whichever copy is whole, with sectors of 512
 // and 4096 bytes and any shape of array that UEFI allows.
-// Method: tables written byte by byte on a sparse device, with checksums computed from the polynomial. What
-// hostile tables do is in gpt_damage_test.cc.
+// Method: tables written byte by byte on a sparse device, with checksums computed from the
+// polynomial. What hostile tables do is in gpt_damage_test.cc.
 #include "class/gpt/gpt_table.h"
 
 #include <gtest/gtest.h>
