@@ -1,0 +1,123 @@
+// A class: a kind of layer. Stated once, as facts and three functions; listed explicitly in
+// class/list.cc, never registered by a global.
+//
+// The three ways of saying what a layer does:
+//   map   provider plans with extents and no step: pure data, folded by the compiler
+//   step  GeomBody::step() returns code that runs inline
+//   leaf  a step over no consumer
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/extent.h"
+#include "base/result.h"
+#include "topology/limits.h"
+#include "topology/parameters.h"
+#include "topology/step.h"
+#include "topology/taste.h"
+
+namespace ashlar {
+
+// The most consumers and providers a geom may have: a leg or a partition number fits 16 bits.
+inline constexpr std::uint32_t kMaxConsumers = 4096;
+inline constexpr std::uint32_t kMaxProviders = 65536;
+
+struct ClassFacts {
+  std::string_view name;
+  std::string_view summary;  // one phrase, for lists and manuals
+  std::uint32_t min_consumers = 0;
+  std::uint32_t max_consumers = 0;
+  OpPolicies policies;
+  Placement placement = Placement::anywhere;
+  std::span<const ParameterSpec> parameters;
+  // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
+  // writes below an open partition, stripe or mirror.
+  bool claims_consumers = true;
+};
+
+// "The bytes [start, start + length) of this provider are those of `consumer` from `offset`."
+struct MapExtent {
+  std::uint64_t start = 0;
+  std::uint64_t length = 0;
+  std::uint32_t consumer = 0;
+  std::uint64_t offset = 0;
+};
+
+// A provider that a geom is about to offer.
+struct ProviderPlan {
+  std::string name;  // relative to the geom ("p1"); empty: the geom's own name
+  std::uint64_t size_bytes = 0;
+  std::vector<MapExtent> map;        // not empty: a pure map, ascending and without gaps
+  std::vector<std::string> aliases;  // labels, UUIDs: "label:root", "uuid:..."
+  std::string detail;                // for people: "EFI System"
+  bool read_only = false;
+};
+
+// A running instance of a class: what the topology needs of it. Asked on the control thread.
+class GeomBody {
+ public:
+  virtual ~GeomBody() = default;
+
+  // The code for provider `provider`; unused for maps.
+  virtual StepCode step(std::uint32_t /*provider*/) { return {}; }
+
+  // Changes what stacking computed: a leaf states its limits here, a stripe its preferred size.
+  // `limits.ops` is already cut down to the class's policies.
+  virtual void adjust_limits(std::uint32_t /*provider*/, Limits& /*limits*/) const {}
+
+  // The geom is about to be open for these uses (or no longer); a leaf reopens its file here.
+  // An error refuses the whole access change, and nothing has changed.
+  virtual Result<void> on_access(bool /*reading*/, bool /*writing*/) { return {}; }
+
+  // Consumer k is gone. True: the geom goes on without it. False: it withers.
+  virtual bool on_consumer_lost(std::uint32_t /*consumer*/) { return false; }
+
+  // Consumer sizes changed: the provider's new size in bytes; nothing: it stays.
+  virtual std::optional<std::uint64_t> on_resize(
+      std::span<const std::uint64_t> /*consumer_sizes*/) {
+    return std::nullopt;
+  }
+
+  // Key and value pairs for `tree` and status, such as {"legs", "2 of 2"}.
+  virtual std::vector<std::pair<std::string, std::string>> status() const { return {}; }
+};
+
+// What create() and taste() deliver.
+struct GeomPlan {
+  std::unique_ptr<GeomBody> body;
+  std::vector<ProviderPlan> providers;
+  std::vector<std::string> evidence;  // why it was recognised, sentences
+  std::vector<std::string> doubts;    // what does not fit
+  int confidence = 0;                 // taste: 1 to 100; the highest offer wins
+};
+
+// What a class may look at while a geom of it is made.
+struct ConsumerView {
+  std::string name;
+  std::uint64_t size_bytes = 0;
+  Limits limits;
+  TasteReader* reader = nullptr;  // reads this consumer; valid during create() only
+};
+
+struct CreateArguments {
+  std::string_view name;  // the geom's
+  const Parameters& parameters;
+  std::span<ConsumerView> consumers;
+};
+
+struct ClassInfo {
+  const ClassFacts* facts = nullptr;
+  // Makes a geom over given consumers. The framework has checked their number.
+  Result<GeomPlan> (*create)(const CreateArguments& arguments) = nullptr;
+  // Looks for this class on a provider. Null: never found by tasting. Nothing: not there.
+  // An error (corrupt): it is there, damaged beyond use; reported as a doubt.
+  Result<std::optional<GeomPlan>> (*taste)(TasteReader& reader) = nullptr;
+};
+
+}  // namespace ashlar

@@ -1,0 +1,95 @@
+// What a class that touches requests says to the framework: verdicts, policies and the code of a
+// step. Authors use the typed face in topology/step_class.h; this is the erased form beneath it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "bio/bio.h"
+
+namespace ashlar {
+
+class Context;  // program/context.h: the lane or worker that runs a step
+
+// The answer of a step.
+//   forward(k)  go on at consumer k; `bio.offset` is on that consumer's device now
+//   done()      the bio is carried out, or failed: `succeed()` or `fail()` was called
+//   split()     children were built with Split (program/split.h); the bio waits for them
+//   held()      the class keeps the bio and will call Context::resume
+class Verdict {
+ public:
+  enum class Kind : std::uint8_t { forward, done, split, held };
+
+  static constexpr Verdict forward(std::uint32_t consumer) {
+    return Verdict(Kind::forward, consumer);
+  }
+  static constexpr Verdict done() { return Verdict(Kind::done, 0); }
+  static constexpr Verdict split() { return Verdict(Kind::split, 0); }
+  static constexpr Verdict held() { return Verdict(Kind::held, 0); }
+
+  constexpr Kind kind() const { return kind_; }
+  constexpr std::uint32_t consumer() const { return consumer_; }
+
+ private:
+  constexpr Verdict(Kind kind, std::uint32_t consumer) : kind_(kind), consumer_(consumer) {}
+  Kind kind_;
+  std::uint32_t consumer_;
+};
+
+// What becomes of an operation at a class. Stated for every operation; nothing is implied.
+enum class OpPolicy : std::uint8_t {
+  refuse,     // The device does not offer it; it never arrives.
+  pass,       // Goes to consumer 0 untouched; the class does not see it.
+  handle,     // on_request gets it.
+  broadcast,  // A copy goes to every consumer; done when all are (flush).
+};
+
+struct OpPolicies {
+  OpPolicy read = OpPolicy::refuse;
+  OpPolicy write = OpPolicy::refuse;
+  OpPolicy flush = OpPolicy::refuse;
+  OpPolicy discard = OpPolicy::refuse;
+  OpPolicy write_zeroes = OpPolicy::refuse;
+  bool fua = false;  // kFua arrives with writes and is kept
+
+  constexpr OpPolicy of(Op op) const {
+    const std::array<OpPolicy, kOpCount> all = {read, write, flush, discard, write_zeroes};
+    return all[static_cast<std::size_t>(op)];
+  }
+  constexpr OpSet ops() const {
+    OpSet set;
+    for (std::size_t i = 0; i < kOpCount; ++i) {
+      if (of(static_cast<Op>(i)) != OpPolicy::refuse) set = set.with(static_cast<Op>(i));
+    }
+    return set.with_fua(fua);
+  }
+  // A step that looks at every operation.
+  static constexpr OpPolicies handle_all() {
+    return {OpPolicy::handle, OpPolicy::handle, OpPolicy::handle,
+            OpPolicy::handle, OpPolicy::handle, true};
+  }
+};
+
+// Where a step may run.
+enum class Placement : std::uint8_t {
+  anywhere,  // Inline, in whatever context the request is in; bounded, never blocks.
+  lane,      // Inline, but on the request's own lane: for leaves that use its engine.
+  detached,  // On the geom's own worker thread; the compiler puts a hop before and after it.
+};
+
+using RequestFn = Verdict (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept;
+using ChildFn = void (*)(void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept;
+using CancelFn = void (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept;
+
+struct StepCode {
+  void* body = nullptr;
+  RequestFn on_request = nullptr;
+  RequestFn on_complete = nullptr;  // null: no interest in completion, and none is compiled
+  ChildFn on_child = nullptr;       // each child's end, before it is freed
+  CancelFn on_cancel = nullptr;     // required of a step that answers held()
+  std::uint32_t pad_bytes = 0;
+  std::uint16_t max_children = 0;  // the most that one on_request or on_complete builds
+};
+
+}  // namespace ashlar
