@@ -1,0 +1,114 @@
+#include "topology/access.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace ashlar {
+namespace {
+
+// What a geom with these uses of all its providers asks of each consumer.
+Access wanted_below(const Geom& geom, Access above) {
+  Access below = above;
+  if (geom.facts().claims_consumers && (above.read > 0 || above.write > 0)) ++below.exclusive;
+  return below;
+}
+
+std::string who(const Consumer& consumer) {
+  if (consumer.geom == nullptr) return consumer.user;
+  return fmt::format("{} '{}'", consumer.geom->facts().name, consumer.geom->name());
+}
+
+}  // namespace
+
+AccessPlan::AccessPlan(Consumer& consumer, Access wanted) {
+  planned_[&consumer] = wanted;
+  std::deque<Provider*> reached;
+  if (consumer.provider != nullptr) reached.push_back(consumer.provider);
+  while (!reached.empty()) {
+    Provider& provider = *reached.front();
+    reached.pop_front();
+    follow(provider);
+    Geom& geom = *provider.geom;
+    Access above;
+    for (const auto& each : geom.providers()) above = above + planned_sum(*each);
+    const Access below = wanted_below(geom, above);
+    for (const auto& each : geom.consumers()) {
+      if (each->provider == nullptr || planned(*each) == below) continue;
+      planned_[each.get()] = below;
+      reached.push_back(each->provider);
+    }
+  }
+  for (Change& change : changes_) change.after = planned_sum(*change.provider);
+}
+
+Access AccessPlan::planned(const Consumer& consumer) const {
+  const auto found = planned_.find(const_cast<Consumer*>(&consumer));
+  return found == planned_.end() ? consumer.access : found->second;
+}
+
+Access AccessPlan::planned_sum(const Provider& provider) const {
+  Access sum;
+  for (const Consumer* each : provider.consumers) sum = sum + planned(*each);
+  return sum;
+}
+
+void AccessPlan::follow(Provider& provider) {
+  const auto same = [&](const Change& change) { return change.provider == &provider; };
+  if (std::any_of(changes_.begin(), changes_.end(), same)) return;
+  changes_.push_back({&provider, provider.access, {}});
+}
+
+Result<void> AccessPlan::check() const {
+  for (const Change& change : changes_) {
+    const Provider& provider = *change.provider;
+    const bool more = change.after.read > change.before.read ||
+                      change.after.write > change.before.write ||
+                      change.after.exclusive > change.before.exclusive;
+    if (!more) continue;
+    if (provider.orphaned != Errc::ok) {
+      return make_error(Errc::gone, "{}: the device is gone", provider.name);
+    }
+    if (change.after.write > 0 && provider.read_only) {
+      return make_error(Errc::read_only, "{}: the device is read-only", provider.name);
+    }
+    for (const Consumer* holder : provider.consumers) {
+      if (planned(*holder).exclusive == 0) continue;
+      for (const Consumer* writer : provider.consumers) {
+        if (writer == holder || planned(*writer).write == 0) continue;
+        const bool holder_was_first = holder->access.exclusive > 0;
+        return make_error(Errc::busy, "{}: {} {}", provider.name,
+                          holder_was_first ? who(*holder) : who(*writer),
+                          holder_was_first ? "holds it exclusively" : "has it open for writing");
+      }
+    }
+  }
+  return {};
+}
+
+Result<void> AccessPlan::apply() {
+  // Bodies first, lowest last to change: changes_ is ordered from the user downward.
+  std::vector<const Change*> asked;
+  for (const Change& change : changes_) {
+    const auto result = change.provider->geom->body().on_access(
+        change.after.read > 0 || change.after.write > 0, change.after.write > 0);
+    if (result) {
+      asked.push_back(&change);
+      continue;
+    }
+    for (const Change* each : asked) {
+      // Going back to a state that held a moment ago cannot be refused in any way that helps.
+      (void)each->provider->geom->body().on_access(each->before.read > 0 || each->before.write > 0,
+                                                   each->before.write > 0);
+    }
+    return result.error();
+  }
+  for (const auto& [consumer, access] : planned_) {
+    if (consumer->provider != nullptr) {
+      consumer->provider->access = consumer->provider->access - consumer->access + access;
+    }
+    consumer->access = access;
+  }
+  return {};
+}
+
+}  // namespace ashlar

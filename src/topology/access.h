@@ -1,0 +1,41 @@
+// GEOM's access rules over a path, planned as a whole before anything changes.
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "base/result.h"
+#include "topology/geom.h"
+
+namespace ashlar {
+
+// The counts that a set of consumers will have if `consumer` gets `wanted`.
+class AccessPlan {
+ public:
+  // Follows the path down from `consumer`; computes, changes nothing.
+  AccessPlan(Consumer& consumer, Access wanted);
+
+  // Errors: busy, read_only, gone.
+  Result<void> check() const;
+
+  // Asks the bodies (which may refuse: permission), then sets the counts. On refusal the bodies
+  // that agreed are asked back, and no count has changed.
+  Result<void> apply();
+
+  struct Change {
+    Provider* provider;
+    Access before;
+    Access after;
+  };
+  const std::vector<Change>& changes() const { return changes_; }
+
+ private:
+  Access planned(const Consumer& consumer) const;
+  Access planned_sum(const Provider& provider) const;
+  void follow(Provider& provider);
+
+  std::map<Consumer*, Access> planned_;
+  std::vector<Change> changes_;
+};
+
+}  // namespace ashlar
