@@ -72,7 +72,7 @@ struct Bio {
   std::uint8_t cancel = 0;        // somebody asked for its end
   BioDirection direction = BioDirection::down;
   bool uses_reserve = false;  // its children were promised by the step's reserve
-  bool foreign = false;       // not from the pool of `home`
+  bool foreign = false;       // a root that a clone (in `children`) stands in for
 
   // --- where it belongs -------------------------------------------------------------------------
   Bio* parent = nullptr;    // null for a root

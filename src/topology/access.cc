@@ -9,7 +9,8 @@ namespace {
 // What a geom with these uses of all its providers asks of each consumer.
 Access wanted_below(const Geom& geom, Access above) {
   Access below = above;
-  if (geom.facts().claims_consumers && (above.read > 0 || above.write > 0)) ++below.exclusive;
+  const bool open = above.read > 0 || above.write > 0;
+  if (geom.facts().claims_consumers && open) below.exclusive = std::max(below.exclusive, 1);
   return below;
 }
 
@@ -53,9 +54,7 @@ Access AccessPlan::planned_sum(const Provider& provider) const {
 }
 
 void AccessPlan::follow(Provider& provider) {
-  const auto same = [&](const Change& change) { return change.provider == &provider; };
-  if (std::any_of(changes_.begin(), changes_.end(), same)) return;
-  changes_.push_back({&provider, provider.access, {}});
+  if (followed_.insert(&provider).second) changes_.push_back({&provider, provider.access, {}});
 }
 
 Result<void> AccessPlan::check() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/result.h"
@@ -35,7 +36,8 @@ class AccessPlan {
   void follow(Provider& provider);
 
   std::map<Consumer*, Access> planned_;
-  std::vector<Change> changes_;
+  std::set<const Provider*> followed_;
+  std::vector<Change> changes_;  // from the user downward
 };
 
 }  // namespace ashlar

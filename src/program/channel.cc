@@ -1,0 +1,153 @@
+#include "program/channel.h"
+
+#include <algorithm>
+
+namespace ashlar {
+
+Result<std::unique_ptr<Channel>> Channel::open(Lane& lane, const Program& program,
+                                               const ChannelOptions& options) {
+  std::pmr::memory_resource& memory =
+      options.memory != nullptr ? *options.memory : *std::pmr::new_delete_resource();
+  std::unique_ptr<Channel> channel(new Channel(lane, options.writable, memory));
+  ++lane.channels_;
+  if (auto ready = channel->replace(program); !ready) return ready.error();
+  return channel;
+}
+
+Channel::~Channel() {
+  ASHLAR_ASSERT(in_flight() == 0);
+  ASHLAR_ASSERT(waiting_.empty());
+  --lane_.channels_;
+}
+
+std::uint64_t Channel::in_flight() const noexcept {
+  std::uint64_t count = current_ != nullptr ? current_->in_flight : 0;
+  for (const auto& each : old_) count += each->in_flight;
+  return count;
+}
+
+Result<void> Channel::replace(const Program& program) {
+  auto fresh = std::make_unique<Generation>(*this, lane_, program, memory_);
+  if (auto ready = fresh->prepare(); !ready) return ready;
+  if (current_ != nullptr) {
+    current_->retired = true;
+    old_.push_back(std::move(current_));
+  }
+  current_ = std::move(fresh);
+  drop_retired();
+  return {};
+}
+
+bool Channel::uses(const Program& program) const noexcept {
+  const auto same = [&](const auto& each) { return &each->program == &program; };
+  return same(current_) || std::any_of(old_.begin(), old_.end(), same);
+}
+
+void Channel::drop_retired() noexcept {
+  std::erase_if(old_, [](const auto& each) {
+    return each->in_flight == 0 && each->roots.free_count() == each->roots.total();
+  });
+}
+
+bool Channel::accept_unusual(Bio& bio, const Generation& home, OpSet ops) noexcept {
+  const Program& program = home.program;
+  const auto refused = [&](Errc code) {
+    bio.fail(code);
+    return false;
+  };
+  if (!ops.has(bio.op)) {
+    const bool only_closed = program.ops.has(bio.op);
+    return refused(only_closed ? Errc::read_only : Errc::unsupported);
+  }
+  if ((bio.flags & ~kAllFlags) != 0) return refused(Errc::invalid);
+  if ((bio.flags & kFua) != 0 && (!changes_data(bio.op) || !ops.fua())) {
+    return refused(Errc::unsupported);
+  }
+  if (bio.op == Op::flush && (bio.offset != 0 || bio.length != 0)) return refused(Errc::invalid);
+  if (((bio.offset | bio.length) & program.entry.align_mask) != 0) return refused(Errc::invalid);
+  if (!within(bio.offset, bio.length, program.entry.size_bytes)) {
+    return refused(Errc::out_of_range);
+  }
+  if (bio.length == 0 && bio.op != Op::flush) return false;  // Done: there is nothing to do.
+  const bool payload = has_payload(bio.op);
+  if (payload && bio.length > kMaxRequestBytes) return refused(Errc::invalid);
+  const bool whole = bio.length <= (payload ? program.max_request_bytes : program.max_range_bytes);
+  const Edge& entry = whole ? program.entry : program.carve_entry;
+  bio.offset += entry.add_bytes;
+  bio.pc = entry.target;
+  return true;
+}
+
+void Channel::end_early(Bio& bio) noexcept {
+  fault_of(bio) = Fault{.step = kNoStep, .reserved = 0, .offset = bio.offset};
+  // No step has seen it: the walk up from the first step ends the bio at once.
+  bio.pc = 0;
+  bio.direction = BioDirection::up;
+  lane_.start(bio);
+}
+
+// A bio without the room or with the room of an older program: a clone with the right frame stands
+// in for it. The original's `children` leads to the clone, for cancelling.
+void Channel::submit_clone(Bio& original) noexcept {
+  ++clones_;
+  original.foreign = true;
+  original.state = BioState::held;
+  original.children = nullptr;
+  Bio* clone = allocate();
+  if (clone == nullptr) {
+    original.state = BioState::queued;
+    waiting_.push_back(original);
+    return;
+  }
+  start_clone(original, *clone);
+}
+
+void Channel::start_clone(Bio& original, Bio& clone) noexcept {
+  original.state = BioState::held;
+  original.children = &clone;
+  clone.op = original.op;
+  clone.flags = original.flags;
+  clone.offset = original.offset;
+  clone.length = original.length;
+  clone.payload = original.payload;
+  clone.user = &original;
+  clone.end_io = &Channel::end_clone;
+  submit(clone);
+}
+
+void Channel::end_clone(Bio& clone) noexcept {
+  Bio& original = *static_cast<Bio*>(clone.user);
+  Channel& channel = clone.home->channel;
+  original.error = clone.error;
+  original.done = clone.done;
+  original.children = nullptr;
+  original.foreign = false;
+  original.state = BioState::idle;
+  channel.release(clone);
+  Bio* next = channel.waiting_.pop_front();
+  if (next != nullptr) {
+    Bio* fresh = channel.allocate();
+    if (fresh != nullptr) {
+      channel.start_clone(*next, *fresh);
+    } else {
+      channel.waiting_.push_front(*next);
+    }
+  }
+  original.end_io(original);
+}
+
+void Channel::cancel_foreign(Bio& original) noexcept {
+  if (original.children != nullptr) {
+    Bio& clone = *original.children;
+    clone.home->lane.cancel(clone);
+    return;
+  }
+  // Still waiting for a clone: it has not started.
+  original.queue.unlink();
+  original.foreign = false;
+  original.state = BioState::idle;
+  original.fail(Errc::cancelled);
+  original.end_io(original);
+}
+
+}  // namespace ashlar

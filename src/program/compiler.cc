@@ -1,0 +1,352 @@
+// Invariants: (1) steps are emitted in preorder, so every edge leads to a later step; (2) a step's
+// pad lies behind the pads of all steps above it on its path; pads of different branches share
+// room; (3) `slot` changes along an edge only through a hop.
+#include "program/compiler.h"
+
+#include <algorithm>
+#include <map>
+
+#include "program/carve.h"
+#include "program/fold.h"
+#include "program/hop.h"
+#include "program/worker.h"
+
+namespace ashlar {
+namespace {
+
+// The worker of a detached geom, kept with the geom for all programs.
+struct WorkerRuntime final : GeomRuntime {
+  explicit WorkerRuntime(const Clock& clock) : worker(clock) {}
+  Worker worker;
+};
+
+// The context that a path is in while it is being compiled.
+struct Region {
+  std::uint16_t slot = 0;
+  Worker* worker = nullptr;
+  std::int32_t entry = kNoStep;  // the hop that entered it
+};
+
+// An edge that still needs a target.
+struct Pending {
+  std::int32_t parent;  // the step that the edge leaves; kNoStep: the entry edge
+  std::uint32_t edge;   // index in edges; unused for the entry edge
+  Provider* provider;   // what it leads to; null: a lost consumer
+  std::int32_t up;
+  std::uint32_t pad_base;
+  Region region;
+  std::uint32_t depth;  // boundaries crossed; queued dispatch alternates by it
+};
+
+// Fails everything: the place of a consumer that is lost.
+Verdict fail_gone(void*, Bio& bio, void*, Context&) noexcept {
+  bio.fail(Errc::gone);
+  return Verdict::done();
+}
+
+std::uint32_t block_mask(const Provider& provider) { return provider.limits.block_bytes - 1; }
+
+class Compiler {
+ public:
+  Compiler(Provider& top, const CompileOptions& options)
+      : top_(top),
+        queued_(options.dispatch == Dispatch::queued),
+        clock_(options.clock != nullptr ? *options.clock : system_clock()),
+        program_(std::make_unique<Program>()) {}
+
+  Result<std::unique_ptr<Program>> run() {
+    begin();
+    while (!pending_.empty()) {
+      const Pending next = pending_.back();
+      pending_.pop_back();
+      if (auto placed = place(next); !placed) return placed.error();
+      if (program_->steps.size() > kMaxSteps) {
+        return make_error(Errc::invalid, "{}: the stack compiles to more than {} steps", top_.name,
+                          kMaxSteps);
+      }
+    }
+    finish();
+    return std::move(program_);
+  }
+
+ private:
+  void begin();
+  void finish();
+  Result<void> place(const Pending& next);
+  void place_lost(const Pending& next);
+  Result<void> place_map(const Pending& next);
+  void place_geom(const Pending& next);
+  Pending place_hop(const Pending& next, const Region& into, std::string reason);
+  Pending in_region(const Pending& next, Placement placement);
+  std::uint16_t slot_of(Worker& worker, const std::string& reason);
+
+  std::int32_t emit(const Pending& next, StepKind kind, const StepCode& code,
+                    const OpPolicies& policies, std::uint32_t edge_count);
+  std::uint32_t base_below(std::int32_t step) const;
+  void connect(const Pending& next, std::int32_t target);
+  Edge& edge_of(const Pending& next);
+  Folded& folded_of(const Pending& next);
+
+  Provider& top_;
+  const bool queued_;
+  const Clock& clock_;
+  std::unique_ptr<Program> program_;
+  std::vector<Pending> pending_;
+  std::map<Worker*, std::uint16_t> slots_;
+};
+
+void Compiler::begin() {
+  Program& program = *program_;
+  program.top = &top_;
+  program.dispatch = queued_ ? Dispatch::queued : Dispatch::direct;
+  program.ops = top_.limits.ops;
+  program.max_request_bytes = std::min(top_.limits.max_request_bytes, kMaxRequestBytes);
+  program.max_range_bytes = std::min(top_.limits.max_range_bytes, kMaxRangeBytes);
+  program.frame_bytes = sizeof(Fault);
+  // Step 0 carves requests that are too long; what the rest of the stack takes is known only at the
+  // end, so the step is always there, and carve_entry leads to it only where it is needed.
+  const Pending carve{kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0};
+  emit(carve, StepKind::carve, carve_code(program), OpPolicies::handle_all(), 1);
+  program.entry.size_bytes = top_.size_bytes;
+  program.entry.align_mask = block_mask(top_);
+  pending_.push_back({kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0});
+  if (!queued_) return;
+  for (const char* name : {"queued dispatch, even", "queued dispatch, odd"}) {
+    program.own_workers.push_back(std::make_unique<Worker>(clock_));
+    slot_of(*program.own_workers.back(), name);
+  }
+}
+
+void Compiler::finish() {
+  Program& program = *program_;
+  program.carve_entry = program.entry;
+  program.carve_entry.add_bytes = 0;
+  program.carve_entry.target = 0;
+  program.edges[program.steps[0].first_edge] = program.entry;
+  program.frame_bytes = static_cast<std::uint32_t>(align_up(program.frame_bytes, 8));
+}
+
+Edge& Compiler::edge_of(const Pending& next) {
+  return next.parent == kNoStep ? program_->entry : program_->edges[next.edge];
+}
+
+Folded& Compiler::folded_of(const Pending& next) {
+  return next.parent == kNoStep ? program_->entry_folded : program_->folded[next.edge];
+}
+
+void Compiler::connect(const Pending& next, std::int32_t target) {
+  edge_of(next).target = target;
+  StepInfo& info = program_->infos[static_cast<std::size_t>(target)];
+  info.parent = next.parent;
+  info.parent_edge = next.edge;
+}
+
+std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& code,
+                            const OpPolicies& policies, std::uint32_t edge_count) {
+  Program& program = *program_;
+  const auto index = static_cast<std::int32_t>(program.steps.size());
+  Step step;
+  step.on_request = code.on_request;
+  step.on_complete = code.on_complete;
+  step.body = code.body;
+  step.pad = next.pad_base + (code.on_complete != nullptr ? kSavedOffsetBytes : 0);
+  step.up = next.up;
+  step.first_edge = static_cast<std::uint32_t>(program.edges.size());
+  step.edge_count = static_cast<std::uint16_t>(edge_count);
+  step.slot = next.region.slot;
+  std::uint32_t children = code.max_children;
+  for (std::size_t i = 0; i < kOpCount; ++i) {
+    step.policy[i] = policies.of(static_cast<Op>(i));
+    if (step.policy[i] == OpPolicy::broadcast && edge_count > 1) {
+      children = std::max(children, edge_count);
+    }
+  }
+  step.max_children = static_cast<std::uint16_t>(children);
+  program.steps.push_back(step);
+  StepInfo info;
+  info.kind = kind;
+  info.on_child = code.on_child;
+  info.on_cancel = code.on_cancel;
+  info.provider = next.provider;
+  info.pad_bytes = code.pad_bytes + (code.on_complete != nullptr ? kSavedOffsetBytes : 0);
+  program.infos.push_back(std::move(info));
+  program.edges.resize(program.edges.size() + edge_count);
+  program.folded.resize(program.edges.size());
+  program.frame_bytes = std::max(program.frame_bytes, base_below(index));
+  return index;
+}
+
+std::uint32_t Compiler::base_below(std::int32_t step) const {
+  const auto index = static_cast<std::size_t>(step);
+  const Step& code = program_->steps[index];
+  const std::uint32_t saved = code.on_complete != nullptr ? kSavedOffsetBytes : 0;
+  return static_cast<std::uint32_t>(
+      align_up(code.pad - saved + program_->infos[index].pad_bytes, 8));
+}
+
+std::uint16_t Compiler::slot_of(Worker& worker, const std::string& reason) {
+  const auto [place, fresh] =
+      slots_.try_emplace(&worker, static_cast<std::uint16_t>(program_->workers.size() + 1));
+  if (fresh) program_->workers.push_back({&worker, reason});
+  return place->second;
+}
+
+Pending Compiler::place_hop(const Pending& next, const Region& into, std::string reason) {
+  auto state = std::make_unique<HopState>();
+  state->from = {next.region.worker, next.region.slot, next.region.entry};
+  state->to = {into.worker, into.slot, kNoStep};
+  // The hop's own code runs above it, in the region that it leaves.
+  const std::int32_t hop = emit(next, StepKind::hop, hop_code(*state), OpPolicies::handle_all(), 1);
+  connect(next, hop);
+  if (into.worker != nullptr) state->to.region = hop;
+  program_->hops.push_back(std::move(state));
+  program_->infos[static_cast<std::size_t>(hop)].note = std::move(reason);
+  Pending behind = next;
+  behind.parent = hop;
+  behind.edge = program_->steps[static_cast<std::size_t>(hop)].first_edge;
+  behind.up = hop;
+  behind.pad_base = base_below(hop);
+  behind.region = into;
+  behind.region.entry = into.worker != nullptr ? hop : kNoStep;
+  Edge& edge = edge_of(behind);
+  edge.size_bytes = ~std::uint64_t{0};  // the edge above has checked
+  return behind;
+}
+
+// Moves the path into the context that a step with `placement` wants.
+Pending Compiler::in_region(const Pending& next, Placement placement) {
+  Region wanted;
+  std::string reason = "back to the caller's lane";
+  if (placement == Placement::detached) {
+    Geom& geom = *next.provider->geom;
+    if (geom.runtime == nullptr) geom.runtime = std::make_unique<WorkerRuntime>(clock_);
+    wanted.worker = &static_cast<WorkerRuntime&>(*geom.runtime).worker;
+    reason = fmt::format("{} '{}' is detached", geom.facts().name, geom.name());
+    wanted.slot = slot_of(*wanted.worker, reason);
+  } else if (queued_ && placement == Placement::anywhere) {
+    wanted.worker = program_->own_workers[next.depth % 2].get();
+    wanted.slot = static_cast<std::uint16_t>(1 + next.depth % 2);
+    reason = "queued dispatch";
+  }
+  if (wanted.slot == next.region.slot) return next;
+  return place_hop(next, wanted, std::move(reason));
+}
+
+Result<void> Compiler::place(const Pending& next) {
+  Edge& edge = edge_of(next);
+  const bool behind_hop = edge.size_bytes == ~std::uint64_t{0};
+  if (next.provider != nullptr && !behind_hop) {
+    edge.size_bytes = next.provider->size_bytes;
+    edge.align_mask = block_mask(*next.provider);
+  }
+  if (next.provider == nullptr) {
+    place_lost(next);
+    return {};
+  }
+  if (next.provider->is_map()) return place_map(next);
+  place_geom(next);
+  return {};
+}
+
+void Compiler::place_lost(const Pending& next) {
+  StepCode code;
+  code.on_request = &fail_gone;
+  connect(next, emit(next, StepKind::lost, code, OpPolicies::handle_all(), 0));
+}
+
+Result<void> Compiler::place_map(const Pending& next) {
+  FoldResult folding;
+  if (queued_) {
+    // Not folded: one map a step, so that the queue between layers is really there.
+    for (const MapExtent& each : next.provider->map) {
+      Provider* below = next.provider->geom->consumers()[each.consumer]->provider;
+      folding.extents.push_back({each.start, each.length, below, each.offset});
+    }
+  } else {
+    auto folded = fold(*next.provider);
+    if (!folded) return folded.error();
+    folding = std::move(*folded);
+    folded_of(next).maps = folding.maps;
+    if (folding.extents.size() == 1) {
+      Pending below = next;
+      below.provider = folding.extents.front().provider;
+      Edge& edge = edge_of(next);
+      edge.add_bytes = folding.extents.front().offset;
+      if (below.provider == nullptr) {
+        place_lost(below);
+      } else {
+        place_geom(below);
+      }
+      return {};
+    }
+  }
+  // One edge for each device below, and a table that leads to them.
+  std::vector<Provider*> targets;
+  std::map<Provider*, std::uint32_t> edge_by_target;
+  std::vector<LookupExtent> table;
+  for (const FoldedExtent& each : folding.extents) {
+    const auto [place, fresh] =
+        edge_by_target.try_emplace(each.provider, static_cast<std::uint32_t>(targets.size()));
+    if (fresh) targets.push_back(each.provider);
+    table.push_back({each.start, each.length, place->second, each.offset});
+  }
+  if (targets.size() > kMaxConsumers) {
+    return make_error(Errc::invalid, "{}: the folded map leads to {} devices, the limit is {}",
+                      next.provider->name, targets.size(), kMaxConsumers);
+  }
+  program_->lookups.push_back(std::make_unique<LookupTable>(std::move(table)));
+  LookupTable& lookup = *program_->lookups.back();
+  const std::uint64_t longest = lookup.longest_request(next.provider->limits.block_bytes);
+  program_->max_request_bytes = std::min(program_->max_request_bytes, longest);
+  program_->max_range_bytes = std::min(program_->max_range_bytes, longest);
+  StepCode code;
+  code.body = &lookup;
+  code.on_request = &LookupTable::on_request;
+  code.max_children =
+      static_cast<std::uint16_t>(std::min<std::size_t>(lookup.extents().size(), kMaxPieces));
+  OpPolicies policies = OpPolicies::handle_all();
+  policies.flush = OpPolicy::broadcast;
+  const Pending here = in_region(next, Placement::anywhere);
+  const std::int32_t step =
+      emit(here, StepKind::lookup, code, policies, static_cast<std::uint32_t>(targets.size()));
+  connect(here, step);
+  for (std::size_t i = targets.size(); i > 0; --i) {
+    const std::uint32_t edge = program_->steps[static_cast<std::size_t>(step)].first_edge +
+                               static_cast<std::uint32_t>(i - 1);
+    pending_.push_back(
+        {step, edge, targets[i - 1], here.up, base_below(step), here.region, here.depth + 1});
+  }
+  return {};
+}
+
+void Compiler::place_geom(const Pending& next) {
+  Geom& geom = *next.provider->geom;
+  const Pending here = in_region(next, geom.facts().placement);
+  const StepCode code = geom.body().step(next.provider->index);
+  ASHLAR_ASSERT(code.on_request != nullptr);
+  const auto& consumers = geom.consumers();
+  const std::int32_t step = emit(here, StepKind::geom, code, geom.facts().policies,
+                                 static_cast<std::uint32_t>(consumers.size()));
+  connect(here, step);
+  const std::int32_t up = code.on_complete != nullptr ? step : here.up;
+  for (std::size_t i = consumers.size(); i > 0; --i) {
+    const std::uint32_t edge = program_->steps[static_cast<std::size_t>(step)].first_edge +
+                               static_cast<std::uint32_t>(i - 1);
+    pending_.push_back({step, edge, consumers[i - 1]->provider, up, base_below(step), here.region,
+                        here.depth + 1});
+  }
+}
+
+}  // namespace
+
+Program::Program() = default;
+Program::~Program() = default;
+
+Result<std::unique_ptr<Program>> compile(Provider& top, const CompileOptions& options) {
+  if (top.orphaned != Errc::ok) {
+    return make_error(Errc::gone, "{}: the device is gone", top.name);
+  }
+  return Compiler(top, options).run();
+}
+
+}  // namespace ashlar

@@ -1,0 +1,216 @@
+#include "program/context.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "program/hop.h"
+#include "program/split.h"
+
+namespace ashlar {
+namespace {
+
+class MonotonicClock final : public Clock {
+ public:
+  std::uint64_t now_ns() const noexcept override {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+           static_cast<std::uint64_t>(now.tv_nsec);
+  }
+};
+
+}  // namespace
+
+const Clock& system_clock() {
+  static const MonotonicClock clock;
+  return clock;
+}
+
+Context::~Context() {
+  ASHLAR_ASSERT(timers_.empty());
+  ASHLAR_ASSERT(!running_);
+}
+
+void Context::enqueue(Bio& bio, BioDirection direction) noexcept {
+  bio.direction = direction;
+  bio.state = BioState::queued;
+  run_list_.push_back(bio);
+}
+
+void Context::start(Bio& bio) noexcept {
+  if (running_) {
+    enqueue(bio, bio.direction);
+    return;
+  }
+  running_ = true;
+  execute(bio);
+  running_ = false;
+  if (!run_list_.empty()) run();
+}
+
+unsigned Context::run() noexcept {
+  ASHLAR_ASSERT(!running_);
+  running_ = true;
+  unsigned count = 0;
+  while (count < kRunBudget) {
+    Bio* bio = run_list_.pop_front();
+    if (bio == nullptr) break;
+    execute(*bio);
+    ++count;
+  }
+  running_ = false;
+  return count;
+}
+
+void Context::resume(Bio& bio, Verdict verdict) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  const Step& step = bio.home->steps[bio.pc];
+  switch (verdict.kind()) {
+    case Verdict::Kind::done:
+      ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+      if (bio.error != Errc::ok) {
+        fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+      }
+      enqueue(bio, BioDirection::up);
+      return;
+    case Verdict::Kind::forward:
+      ASHLAR_ASSERT(verdict.consumer() < step.edge_count);
+      cross(bio, bio.home->edges[step.first_edge + verdict.consumer()]);
+      enqueue(bio, BioDirection::down);
+      return;
+    case Verdict::Kind::split:
+    case Verdict::Kind::held:
+      break;
+  }
+  ASHLAR_ASSERT(!"resume takes done() or forward()");
+}
+
+// --- cancelling
+// -----------------------------------------------------------------------------------
+
+void Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept {
+  __atomic_store_n(&bio.cancel, std::uint8_t{1}, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&bio.slot, __ATOMIC_RELAXED) != slot) {
+    elsewhere = true;
+    return;
+  }
+  const bool waits = bio.state == BioState::queued || bio.state == BioState::parked;
+  if (waits && bio.direction == BioDirection::down) {
+    bio.queue.unlink();
+    bio.fail(Errc::cancelled);
+    fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+    enqueue(bio, BioDirection::up);
+    return;
+  }
+  if (bio.state != BioState::held || bio.outstanding > 0) return;
+  const auto pc = static_cast<std::size_t>(bio.pc);
+  const Step& step = bio.home->steps[pc];
+  const CancelFn on_cancel = bio.home->program.infos[pc].on_cancel;
+  if (on_cancel != nullptr) on_cancel(step.body, bio, Program::pad_of(bio, step), *this);
+}
+
+bool Context::cancel_tree(Bio& root, std::uint16_t slot) noexcept {
+  bool elsewhere = false;
+  Bio* bio = &root;
+  while (bio != nullptr) {
+    cancel_one(*bio, slot, elsewhere);
+    // Children of a bio that another context has are that context's to visit.
+    const bool mine = __atomic_load_n(&bio->slot, __ATOMIC_RELAXED) == slot;
+    if (mine && bio->outstanding > 0) {
+      bio = bio->children;
+      continue;
+    }
+    while (bio != &root && bio->sibling_next == nullptr) bio = bio->parent;
+    bio = bio == &root ? nullptr : bio->sibling_next;
+  }
+  return elsewhere;
+}
+
+// --- the inbox
+// ------------------------------------------------------------------------------------
+
+void Context::receive(RunList& arrived) noexcept {
+  while (Bio* bio = arrived.pop_front()) {
+    BioDirection direction = bio->direction;
+    arrive(*bio, *this, direction);
+    enqueue(*bio, direction);
+  }
+}
+
+// --- timers: a binary heap whose elements know their place
+// ----------------------------------------
+
+void Context::arm(Timer& timer, std::uint64_t deadline_ns) noexcept {
+  ASHLAR_ASSERT(!timer.armed);
+  timer.deadline_ns = deadline_ns;
+  timer.armed = true;
+  timer.heap_index = static_cast<std::uint32_t>(timers_.size());
+  timers_.push_back(&timer);
+  sift_up(timer.heap_index);
+}
+
+void Context::disarm(Timer& timer) noexcept {
+  ASHLAR_ASSERT(timer.armed && timers_[timer.heap_index] == &timer);
+  timer.armed = false;
+  const std::uint32_t hole = timer.heap_index;
+  Timer* const last = timers_.back();
+  timers_.pop_back();
+  if (last == &timer) return;
+  timers_[hole] = last;
+  last->heap_index = hole;
+  sift_up(hole);
+  sift_down(last->heap_index);
+}
+
+void Context::sift_up(std::uint32_t index) noexcept {
+  while (index > 0) {
+    const std::uint32_t above = (index - 1) / 2;
+    if (timers_[above]->deadline_ns <= timers_[index]->deadline_ns) return;
+    swap_timers(above, index);
+    index = above;
+  }
+}
+
+void Context::sift_down(std::uint32_t index) noexcept {
+  for (;;) {
+    std::uint32_t least = index;
+    for (std::uint32_t below = 2 * index + 1; below <= 2 * index + 2; ++below) {
+      if (below < timers_.size() && timers_[below]->deadline_ns < timers_[least]->deadline_ns) {
+        least = below;
+      }
+    }
+    if (least == index) return;
+    swap_timers(least, index);
+    index = least;
+  }
+}
+
+void Context::swap_timers(std::uint32_t a, std::uint32_t b) noexcept {
+  std::swap(timers_[a], timers_[b]);
+  timers_[a]->heap_index = a;
+  timers_[b]->heap_index = b;
+}
+
+unsigned Context::run_timers() noexcept {
+  if (timers_.empty()) return 0;
+  unsigned count = 0;
+  const std::uint64_t now = now_ns();
+  while (!timers_.empty() && timers_.front()->deadline_ns <= now) {
+    Timer& timer = *timers_.front();
+    disarm(timer);
+    timer.expired(timer, *this);
+    ++count;
+  }
+  return count;
+}
+
+std::int64_t Context::until_timer_ns() const noexcept {
+  if (timers_.empty()) return -1;
+  const std::uint64_t now = now_ns();
+  const std::uint64_t deadline = timers_.front()->deadline_ns;
+  return deadline <= now ? 0 : static_cast<std::int64_t>(deadline - now);
+}
+
+}  // namespace ashlar

@@ -1,0 +1,126 @@
+// A context runs steps: a lane (the caller's thread) or a worker (a detached geom's thread). It has
+// a run list, timers, and an inbox through which other contexts hand bios over.
+//
+// The executor is a loop. It takes a bio, runs it down until a step keeps it or answers, and up
+// until it ends; what that sets free (children, requests submitted from end_io) waits in the run
+// list. Nothing recurses: a stack of 10,000 layers needs no more machine stack than one of 1.
+//
+// THREAD: everything but post() is called on the context's own thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "bio/bio.h"
+#include "program/generation.h"
+#include "topology/step.h"
+
+namespace ashlar {
+
+class Engine;
+class Lane;
+class Worker;
+struct HopState;
+
+// Nanoseconds since some start; injected, so that a simulation can own time.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual std::uint64_t now_ns() const noexcept = 0;
+};
+
+// CLOCK_MONOTONIC.
+const Clock& system_clock();
+
+// A wish to be called later; lies in its owner's memory (usually a pad).
+struct Timer {
+  std::uint64_t deadline_ns = 0;
+  void (*expired)(Timer& timer, Context& cx) noexcept = nullptr;
+  void* user = nullptr;
+  std::uint32_t heap_index = 0;
+  bool armed = false;
+};
+
+class Context {
+ public:
+  // Bios that one call of run() takes from the run list, so that a caller who submits from every
+  // completion cannot keep the context from its inbox and its descriptors.
+  static constexpr unsigned kRunBudget = 256;
+
+  explicit Context(const Clock& clock) : clock_(clock) {}
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  virtual ~Context();
+
+  // --- for classes
+  // -------------------------------------------------------------------------------- A step that
+  // answered held() lets its bio go on, with the verdict it would have answered. Exactly once; from
+  // inside on_request too. Never split().
+  void resume(Bio& bio, Verdict verdict) noexcept;
+
+  // The engine of the lane. REQUIRES: the step's class has Placement::lane.
+  Engine& engine() noexcept {
+    ASHLAR_ASSERT(engine_ != nullptr);
+    return *engine_;
+  }
+
+  std::uint64_t now_ns() const noexcept { return clock_.now_ns(); }
+  void arm(Timer& timer, std::uint64_t deadline_ns) noexcept;
+  void disarm(Timer& timer) noexcept;
+
+  // --- for the program layer
+  // ---------------------------------------------------------------------- Runs `bio` as its
+  // direction says: at once, or behind the bio that is being run.
+  void start(Bio& bio) noexcept;
+
+  // Hands `bio` over from another context, with its direction and slot set.
+  // THREAD: any but this context's.
+  virtual void post(Bio& bio) noexcept = 0;
+
+  // Runs up to kRunBudget bios; returns how many.
+  unsigned run() noexcept;
+  bool has_work() const noexcept { return !const_cast<RunList&>(run_list_).empty(); }
+
+  // Asks for the end of everything in the tree of `bio` that this context (slot `slot` of its
+  // program) has; what other contexts have is flagged, and true returned.
+  bool cancel_tree(Bio& bio, std::uint16_t slot) noexcept;
+
+ protected:
+  using RunList = List<Bio, &Bio::queue>;
+
+  // What came through the inbox: goes on through its hop.
+  void receive(RunList& arrived) noexcept;
+  // Calls expired timers; returns how many.
+  unsigned run_timers() noexcept;
+  // Nanoseconds until the first timer, or -1 when none is armed.
+  std::int64_t until_timer_ns() const noexcept;
+
+  void set_engine(Engine* engine) noexcept { engine_ = engine; }
+  const Clock& clock() const noexcept { return clock_; }
+
+ private:
+  friend class Split;
+
+  void enqueue(Bio& bio, BioDirection direction) noexcept;
+  void execute(Bio& bio) noexcept;
+  void start_children(Bio& parent) noexcept;
+  Verdict by_policy(OpPolicy policy, Bio& bio, const Step& step) noexcept;
+  bool reserve_children(Generation& home, const Step& step, Bio& bio,
+                        BioDirection direction) noexcept;
+  void release_reserve(Generation& home, const Step& step, Bio& parent) noexcept;
+  void join(Bio& child) noexcept;
+  void finish_root(Bio& bio) noexcept;
+  void cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept;
+  void sift_up(std::uint32_t index) noexcept;
+  void sift_down(std::uint32_t index) noexcept;
+  void swap_timers(std::uint32_t a, std::uint32_t b) noexcept;
+
+  const Clock& clock_;
+  Engine* engine_ = nullptr;
+  bool running_ = false;
+  RunList run_list_;
+  std::vector<Timer*> timers_;  // a binary heap by deadline
+};
+
+}  // namespace ashlar

@@ -1,0 +1,280 @@
+// The executor: how one bio runs down and up a program. See context.h for the contract.
+//
+// Invariants: (1) a bio in the run list is `queued`; one that runs or is kept by a step is `held`;
+// (2) nobody touches a bio after it was posted to another context; (3) pools[slot].free is never
+// below pools[slot].reserved.
+#include "program/channel.h"
+#include "program/context.h"
+#include "program/hop.h"
+#include "program/split.h"
+
+namespace ashlar {
+namespace {
+
+void note_fault(Bio& bio) noexcept {
+  fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+}
+
+// The step above `bio` where the walk up stops next; kNoStep when the bio ends here.
+std::int32_t next_up(const Bio& bio, std::int32_t up) noexcept {
+  if (up == kNoStep) return kNoStep;
+  if (bio.parent != nullptr && up <= bio.parent->pc) return kNoStep;
+  return up;
+}
+
+}  // namespace
+
+void Context::execute(Bio& bio) noexcept {
+  Generation& home = *bio.home;
+  const Step* const steps = home.steps;
+  const Step* step = &steps[bio.pc];
+  bio.state = BioState::held;
+  Verdict verdict = Verdict::done();
+
+  switch (bio.direction) {
+    case BioDirection::down:
+      goto down;
+    case BioDirection::up:
+      goto up;
+    case BioDirection::complete:
+      goto complete;
+    case BioDirection::leave_down: {
+      cross(bio, home.edges[step->first_edge]);
+      step = &steps[bio.pc];
+      goto down;
+    }
+  }
+
+down : {
+  const OpPolicy policy = step->policy[static_cast<std::size_t>(bio.op)];
+  if (step->max_children != 0 && !reserve_children(home, *step, bio, BioDirection::down)) return;
+  if (policy == OpPolicy::handle) [[likely]] {
+    if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
+    verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
+  } else {
+    if (step->on_complete != nullptr) saved_offset(bio, *step) = kPassed;
+    verdict = by_policy(policy, bio, *step);
+  }
+  if (verdict.kind() == Verdict::Kind::done) {
+    ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+    if (bio.error != Errc::ok) note_fault(bio);
+    goto up;
+  }
+  goto follow;
+}
+
+follow:
+  switch (verdict.kind()) {
+    case Verdict::Kind::forward:
+      ASHLAR_ASSERT(verdict.consumer() < step->edge_count);
+      cross(bio, home.edges[step->first_edge + verdict.consumer()]);
+      step = &steps[bio.pc];
+      goto down;
+    case Verdict::Kind::split:
+      start_children(bio);
+      return;
+    case Verdict::Kind::held:
+      return;
+    case Verdict::Kind::done:
+      goto up;
+  }
+
+up : {
+  const std::int32_t next = next_up(bio, step->up);
+  if (next == kNoStep) {
+    if (bio.parent != nullptr) {
+      join(bio);
+    } else {
+      finish_root(bio);
+    }
+    return;
+  }
+  bio.pc = next;
+  step = &steps[next];
+}
+
+complete : {
+  if (saved_offset(bio, *step) == kPassed) goto up;
+  if (step->max_children != 0 && !reserve_children(home, *step, bio, BioDirection::complete)) {
+    return;
+  }
+  bio.offset = saved_offset(bio, *step);
+  const bool was_ok = bio.error == Errc::ok;
+  verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  if (verdict.kind() == Verdict::Kind::done) {
+    ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+    if (was_ok && bio.error != Errc::ok) note_fault(bio);
+    goto up;
+  }
+  if (verdict.kind() == Verdict::Kind::held) return;
+  // Another trip down. A cancelled bio makes none.
+  if (bio.cancel_requested() && verdict.kind() == Verdict::Kind::forward) {
+    bio.fail(Errc::cancelled);
+    note_fault(bio);
+    goto up;
+  }
+  bio.error = Errc::ok;
+  bio.done = 0;
+  goto follow;
+}
+}
+
+Verdict Context::by_policy(OpPolicy policy, Bio& bio, const Step& step) noexcept {
+  if (policy == OpPolicy::pass) return Verdict::forward(0);
+  ASHLAR_ASSERT(policy == OpPolicy::broadcast);
+  if (step.edge_count == 1) return Verdict::forward(0);
+  Split split(*this, bio);
+  for (std::uint32_t i = 0; i < step.edge_count; ++i) split.add(i, bio.offset, 0, bio.length, i);
+  return split.verdict();
+}
+
+void Context::start_children(Bio& parent) noexcept {
+  ASHLAR_ASSERT(parent.outstanding > 0);
+  const bool cancelled = parent.cancel_requested();
+  for (Bio* child = parent.children; child != nullptr; child = child->sibling_next) {
+    if (!cancelled) {
+      enqueue(*child, BioDirection::down);
+      continue;
+    }
+    child->fail(Errc::cancelled);
+    note_fault(*child);
+    enqueue(*child, BioDirection::up);
+  }
+}
+
+bool Context::reserve_children(Generation& home, const Step& step, Bio& bio,
+                               BioDirection direction) noexcept {
+  ChildPool& children = home.pools[step.slot];
+  const std::uint64_t need = step.max_children;
+  if (children.pool.free_count() >= children.reserved + need) [[likely]]
+    return true;
+  if (children.pool.ensure_free(children.reserved + need)) return true;
+  bool& in_use = home.reserve_in_use[static_cast<std::size_t>(bio.pc)];
+  if (!in_use) {
+    in_use = true;
+    bio.uses_reserve = true;
+    children.reserved -= need;
+    return true;
+  }
+  bio.direction = direction;
+  bio.state = BioState::parked;
+  children.parked.push_back(bio);
+  return false;
+}
+
+void Context::release_reserve(Generation& home, const Step& step, Bio& parent) noexcept {
+  ChildPool& children = home.pools[step.slot];
+  if (parent.uses_reserve) {
+    parent.uses_reserve = false;
+    children.reserved += step.max_children;
+    home.reserve_in_use[static_cast<std::size_t>(parent.pc)] = false;
+  }
+  // Children came free: whoever waited may try again, in order of arrival.
+  while (Bio* waiting = children.parked.pop_front()) enqueue(*waiting, waiting->direction);
+}
+
+void Context::join(Bio& child) noexcept {
+  Bio& parent = *child.parent;
+  Generation& home = *child.home;
+  const Step& step = home.steps[parent.pc];
+  if (child.error != Errc::ok && parent.error == Errc::ok) {
+    parent.error = child.error;
+    fault_of(parent) = fault_of(child);
+  }
+  parent.done += child.done;
+  const ChildFn on_child = home.program.infos[static_cast<std::size_t>(parent.pc)].on_child;
+  if (on_child != nullptr) {
+    on_child(step.body, parent, child, Program::pad_of(parent, step), *this);
+  }
+  Split::remove(parent, child);
+  child.state = BioState::idle;
+  home.pools[step.slot].pool.release(child);
+  if (parent.outstanding > 0) return;
+  release_reserve(home, step, parent);
+  enqueue(parent, step.on_complete != nullptr ? BioDirection::complete : BioDirection::up);
+}
+
+void Context::finish_root(Bio& bio) noexcept {
+  Generation& home = *bio.home;
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+  bio.state = BioState::idle;
+  --home.in_flight;
+  bio.end_io(bio);
+}
+
+// --- Split
+// ----------------------------------------------------------------------------------------
+
+Split::Split(Context&, Bio& parent) noexcept
+    : parent_(parent), home_(*parent.home), step_(home_.steps[parent.pc]) {
+  ASHLAR_ASSERT(parent.outstanding == 0);
+}
+
+Bio& Split::add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip,
+                std::uint64_t length, std::uint64_t tag) noexcept {
+  ASHLAR_ASSERT(consumer < step_.edge_count);
+  ASHLAR_ASSERT(parent_.outstanding < step_.max_children);
+  ASHLAR_ASSERT(within(skip, length, parent_.length));
+  Bio* child = home_.pools[step_.slot].pool.allocate();
+  ASHLAR_ASSERT(child != nullptr);
+  child->op = parent_.op;
+  child->flags = parent_.flags;
+  child->error = Errc::ok;
+  child->offset = offset;
+  child->length = length;
+  child->done = 0;
+  child->payload = has_payload(parent_.op) ? parent_.payload.from(skip) : Payload{};
+  child->home = &home_;
+  child->outstanding = 0;
+  child->slot = step_.slot;
+  child->cancel = 0;
+  child->uses_reserve = false;
+  child->parent = &parent_;
+  child->children = nullptr;
+  child->tag = tag;
+  child->state = BioState::held;
+  append(parent_, *child);
+  cross(*child, home_.edges[step_.first_edge + consumer]);
+  return *child;
+}
+
+Verdict Split::verdict() const noexcept {
+  ASHLAR_ASSERT(parent_.outstanding > 0);
+  return Verdict::split();
+}
+
+// The list's first element keeps the last one as its previous, so that appending needs no walk.
+void Split::append(Bio& parent, Bio& child) noexcept {
+  child.sibling_next = nullptr;
+  if (parent.children == nullptr) {
+    parent.children = &child;
+    child.sibling_previous = &child;
+  } else {
+    Bio& last = *parent.children->sibling_previous;
+    last.sibling_next = &child;
+    child.sibling_previous = &last;
+    parent.children->sibling_previous = &child;
+  }
+  ++parent.outstanding;
+}
+
+void Split::remove(Bio& parent, Bio& child) noexcept {
+  Bio* const next = child.sibling_next;
+  Bio* const previous = child.sibling_previous;
+  if (parent.children == &child) {
+    parent.children = next;
+  } else {
+    previous->sibling_next = next;
+  }
+  if (next != nullptr) {
+    next->sibling_previous = previous;
+  } else if (parent.children != nullptr) {
+    parent.children->sibling_previous = previous;
+  }
+  child.sibling_next = child.sibling_previous = nullptr;
+  ASHLAR_ASSERT(parent.outstanding > 0);
+  --parent.outstanding;
+}
+
+}  // namespace ashlar

@@ -1,0 +1,184 @@
+#include "program/lane.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "program/channel.h"
+#include "program/worker.h"
+
+namespace ashlar {
+namespace {
+
+constexpr int kEventsAtOnce = 64;
+
+// What epoll hands back for the two descriptors that are the lane's own; never dereferenced.
+Watcher* const kEngineTag = reinterpret_cast<Watcher*>(1);
+Watcher* const kWakeTag = reinterpret_cast<Watcher*>(2);
+
+bool add_to_epoll(int epoll_fd, int fd, std::uint32_t events, Watcher* watcher) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = watcher;
+  return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Lane>> Lane::create(const LaneOptions& options) {
+  auto engine = make_engine(options.engine);
+  if (!engine) return engine.error();
+  const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  const int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  const bool made = epoll_fd >= 0 && wake_fd >= 0 &&
+                    add_to_epoll(epoll_fd, wake_fd, EPOLLIN, kWakeTag) &&
+                    add_to_epoll(epoll_fd, (*engine)->event_fd(), EPOLLIN, kEngineTag);
+  if (!made) {
+    const int problem = errno;
+    if (epoll_fd >= 0) close(epoll_fd);
+    if (wake_fd >= 0) close(wake_fd);
+    return make_error(errc_from_errno(problem), "lane: cannot wait for events: {}",
+                      std::strerror(problem));
+  }
+  const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
+  return std::unique_ptr<Lane>(new Lane(clock, std::move(*engine), epoll_fd, wake_fd));
+}
+
+Lane::Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd)
+    : Context(clock), engine_(std::move(engine)), epoll_fd_(epoll_fd), wake_fd_(wake_fd) {
+  set_engine(engine_.get());
+}
+
+Lane::~Lane() {
+  ASHLAR_ASSERT(channels_ == 0);
+  ASHLAR_ASSERT(inbox_.empty());
+  engine_.reset();
+  close(epoll_fd_);
+  close(wake_fd_);
+}
+
+void Lane::wake() noexcept {
+  const std::uint64_t one = 1;
+  const auto written = write(wake_fd_, &one, sizeof(one));
+  ASHLAR_ASSERT(written == sizeof(one) || errno == EAGAIN);
+}
+
+void Lane::post(Bio& bio) noexcept {
+  bool was_empty = false;
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_.push_back(bio);
+    was_empty = !inbox_full_.exchange(true);
+  }
+  if (was_empty) wake();
+}
+
+void Lane::post_task(std::function<void()> task) {
+  bool was_empty = false;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    was_empty = !inbox_full_.exchange(true);
+  }
+  if (was_empty) wake();
+}
+
+unsigned Lane::take_inbox() noexcept {
+  if (!inbox_full_.load(std::memory_order_acquire)) return 0;
+  RunList arrived;
+  std::vector<std::function<void()>> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    arrived.splice_back(inbox_);
+    tasks.swap(tasks_);
+    inbox_full_.store(false);
+  }
+  receive(arrived);
+  for (auto& task : tasks) task();
+  return 1;
+}
+
+unsigned Lane::collect() noexcept {
+  unsigned count = take_inbox();
+  count += engine_->poll();
+  count += run_timers();
+  count += run();
+  engine_->flush();
+  return count;
+}
+
+unsigned Lane::poll() noexcept { return collect(); }
+
+int Lane::sleep_bound_ms(int timeout_ms) const noexcept {
+  if (has_work() || inbox_full_.load(std::memory_order_acquire)) return 0;
+  const std::int64_t timer = until_timer_ns();
+  if (timer < 0) return timeout_ms;
+  // Rounded up: waking a little late beats spinning through the last millisecond.
+  const std::int64_t timer_ms = std::min<std::int64_t>((timer + 999'999) / 1'000'000, 60'000);
+  return timeout_ms < 0 ? static_cast<int>(timer_ms)
+                        : std::min(timeout_ms, static_cast<int>(timer_ms));
+}
+
+unsigned Lane::dispatch(int timeout_ms) noexcept {
+  std::array<epoll_event, kEventsAtOnce> events;
+  const int count = epoll_wait(epoll_fd_, events.data(), kEventsAtOnce, timeout_ms);
+  if (count <= 0) return 0;
+  removed_.clear();
+  dispatching_ = true;
+  for (int i = 0; i < count; ++i) {
+    auto* watcher = static_cast<Watcher*>(events[static_cast<std::size_t>(i)].data.ptr);
+    if (watcher == kEngineTag) continue;  // collect() looks anyway
+    if (watcher == kWakeTag) {
+      std::uint64_t ignored = 0;
+      const auto got = read(wake_fd_, &ignored, sizeof(ignored));
+      ASHLAR_ASSERT(got == sizeof(ignored) || errno == EAGAIN);
+      continue;
+    }
+    if (std::find(removed_.begin(), removed_.end(), watcher) != removed_.end()) continue;
+    watcher->on_ready(events[static_cast<std::size_t>(i)].events);
+  }
+  dispatching_ = false;
+  return static_cast<unsigned>(count);
+}
+
+unsigned Lane::wait(int timeout_ms) noexcept {
+  const unsigned before = collect();
+  const unsigned events = dispatch(before > 0 ? 0 : sleep_bound_ms(timeout_ms));
+  return before + events + (events > 0 ? collect() : 0);
+}
+
+Result<void> Lane::watch(int fd, std::uint32_t events, Watcher& watcher) {
+  if (add_to_epoll(epoll_fd_, fd, events, &watcher)) return {};
+  return make_error(errc_from_errno(errno), "lane: cannot watch descriptor {}: {}", fd,
+                    std::strerror(errno));
+}
+
+void Lane::rewatch(int fd, std::uint32_t events, Watcher& watcher) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watcher;
+  const int changed = epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event);
+  ASHLAR_ASSERT(changed == 0);
+}
+
+void Lane::unwatch(int fd, Watcher& watcher) noexcept {
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
+  if (dispatching_) removed_.push_back(&watcher);
+}
+
+void Lane::cancel(Bio& root) noexcept {
+  ASHLAR_ASSERT(root.is_root() && root.state != BioState::idle);
+  if (root.foreign) {
+    Channel::cancel_foreign(root);
+    return;
+  }
+  if (!cancel_tree(root, 0)) return;
+  for (const WorkerSlot& each : root.home->program.workers) each.worker->request_cancel_scan();
+}
+
+}  // namespace ashlar

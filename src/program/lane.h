@@ -1,0 +1,92 @@
+// A lane: one thread's execution context. It owns an engine for file I/O, an inbox that other
+// threads post to, and may watch descriptors, so that a server's whole life runs in one loop:
+//
+//   auto lane = Lane::create({}).value();
+//   auto channel = Channel::open(*lane, program, /*writable=*/false).value();
+//   channel->submit(*bio);
+//   while (!finished) lane->wait(-1);        // sleeps in epoll; an idle lane uses no CPU
+//
+// THREAD: the thread that created it, but for post() and wake().
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/result.h"
+#include "program/context.h"
+#include "program/engine.h"
+
+namespace ashlar {
+
+// Somebody who wants to know when a descriptor is ready.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  // `events` as of epoll: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR.
+  virtual void on_ready(std::uint32_t events) noexcept = 0;
+};
+
+struct LaneOptions {
+  EngineOptions engine;
+  const Clock* clock = nullptr;  // null: system_clock()
+};
+
+class Lane final : public Context {
+ public:
+  static Result<std::unique_ptr<Lane>> create(const LaneOptions& options);
+  // REQUIRES: no channel is open on it, no bio is in it.
+  ~Lane() override;
+
+  // THREAD: any but the lane's.
+  void post(Bio& bio) noexcept override;
+  // Runs `task` on the lane's thread, in wait() or poll(). THREAD: any.
+  void post_task(std::function<void()> task);
+  // Makes a wait() in progress, or the next one, return. THREAD: any.
+  void wake() noexcept;
+
+  // Does what can be done without sleeping: inbox, engine, timers, run list. Returns how many
+  // things happened.
+  unsigned poll() noexcept;
+
+  // Like poll(), but sleeps until something happens when there is nothing to do, `timeout_ms` at
+  // the most (-1: no bound). Watchers are called from here.
+  unsigned wait(int timeout_ms) noexcept;
+
+  // Calls `watcher` from wait() when `fd` has one of `events` (level-triggered).
+  // Errors: what epoll_ctl refuses.
+  Result<void> watch(int fd, std::uint32_t events, Watcher& watcher);
+  void rewatch(int fd, std::uint32_t events, Watcher& watcher) noexcept;
+  void unwatch(int fd, Watcher& watcher) noexcept;
+
+  // Ends what `root` is doing: every part of it, wherever it is. It still completes, once, with
+  // `cancelled` unless it was too late. REQUIRES: submitted on this lane, not yet ended.
+  void cancel(Bio& root) noexcept;
+
+  Engine& its_engine() noexcept { return *engine_; }
+
+ private:
+  friend class Channel;
+  Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd);
+
+  unsigned collect() noexcept;
+  unsigned take_inbox() noexcept;
+  unsigned dispatch(int timeout_ms) noexcept;
+  int sleep_bound_ms(int timeout_ms) const noexcept;
+
+  std::unique_ptr<Engine> engine_;
+  const int epoll_fd_;
+  const int wake_fd_;
+  std::uint32_t channels_ = 0;     // open on this lane
+  std::vector<Watcher*> removed_;  // unwatched while their events are being handed out
+  bool dispatching_ = false;
+
+  std::atomic<bool> inbox_full_{false};
+  std::mutex mutex_;
+  RunList inbox_;                             // guarded by mutex_
+  std::vector<std::function<void()>> tasks_;  // guarded by mutex_
+};
+
+}  // namespace ashlar
