@@ -240,6 +240,7 @@ Result<void> Compiler::place(const Pending& next) {
     edge.align_mask = block_mask(*next.provider);
   }
   if (next.provider == nullptr) {
+    edge.size_bytes = ~std::uint64_t{0};  // whatever comes, it fails there
     place_lost(next);
     return {};
   }

@@ -30,7 +30,7 @@ class Watcher {
 };
 
 struct LaneOptions {
-  EngineOptions engine;
+  EngineOptions engine{};
   const Clock* clock = nullptr;  // null: system_clock()
 };
 

@@ -29,13 +29,13 @@ inline constexpr std::uint32_t kMaxConsumers = 4096;
 inline constexpr std::uint32_t kMaxProviders = 65536;
 
 struct ClassFacts {
-  std::string_view name;
-  std::string_view summary;  // one phrase, for lists and manuals
+  std::string_view name{};
+  std::string_view summary{};  // one phrase, for lists and manuals
   std::uint32_t min_consumers = 0;
   std::uint32_t max_consumers = 0;
-  OpPolicies policies;
+  OpPolicies policies{};
   Placement placement = Placement::anywhere;
-  std::span<const ParameterSpec> parameters;
+  std::span<const ParameterSpec> parameters{};
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
@@ -51,11 +51,11 @@ struct MapExtent {
 
 // A provider that a geom is about to offer.
 struct ProviderPlan {
-  std::string name;  // relative to the geom ("p1"); empty: the geom's own name
+  std::string name{};  // relative to the geom ("p1"); empty: the geom's own name
   std::uint64_t size_bytes = 0;
-  std::vector<MapExtent> map;        // not empty: a pure map, ascending and without gaps
-  std::vector<std::string> aliases;  // labels, UUIDs: "label:root", "uuid:..."
-  std::string detail;                // for people: "EFI System"
+  std::vector<MapExtent> map{};        // not empty: a pure map, ascending and without gaps
+  std::vector<std::string> aliases{};  // labels, UUIDs: "label:root", "uuid:..."
+  std::string detail{};                // for people: "EFI System"
   bool read_only = false;
 };
 
@@ -99,14 +99,14 @@ struct GeomPlan {
 
 // What a class may look at while a geom of it is made.
 struct ConsumerView {
-  std::string name;
+  std::string name{};
   std::uint64_t size_bytes = 0;
   Limits limits;
   TasteReader* reader = nullptr;  // reads this consumer; valid during create() only
 };
 
 struct CreateArguments {
-  std::string_view name;  // the geom's
+  std::string_view name{};  // the geom's
   const Parameters& parameters;
   std::span<ConsumerView> consumers;
 };

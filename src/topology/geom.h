@@ -93,8 +93,6 @@ class Geom {
   bool tasted() const { return tasted_; }
   bool withering() const { return withering_; }
 
-  std::unique_ptr<GeomRuntime> runtime;
-
  private:
   friend class Topology;
 
@@ -108,6 +106,9 @@ class Geom {
   std::vector<std::string> doubts_;
   bool tasted_ = false;
   bool withering_ = false;
+
+ public:
+  std::unique_ptr<GeomRuntime> runtime;  // last: it ends before the body it runs
 };
 
 }  // namespace ashlar

@@ -23,10 +23,10 @@ enum class ParameterKind : std::uint8_t {
 };
 
 struct ParameterSpec {
-  std::string_view name;
+  std::string_view name{};
   ParameterKind kind = ParameterKind::text;
-  std::string_view default_text;  // in the notation of `kind`; unused when required
-  std::string_view help;          // one phrase
+  std::string_view default_text{};  // in the notation of `kind`; unused when required
+  std::string_view help{};          // one phrase
   bool required = false;
   std::uint64_t min = 0;  // bytes, integer and duration
   std::uint64_t max = ~std::uint64_t{0};

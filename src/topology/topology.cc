@@ -34,11 +34,27 @@ Limits stacked_limits(const Geom& geom, const Provider& provider) {
   return limits;
 }
 
-// A map must cover its provider without gaps, within its consumers.
+// The block size of what a map reaches: a map must not shift requests off its alignment.
+std::uint32_t block_below(const CreateRequest& request, const ProviderPlan& plan) {
+  std::uint32_t block = kMinBlockBytes;
+  for (const MapExtent& extent : plan.map) {
+    if (extent.consumer >= request.over.size()) continue;
+    block = std::max(block, request.over[extent.consumer]->limits.block_bytes);
+  }
+  return block;
+}
+
+// A map must cover its provider without gaps, within its consumers and on their blocks.
 Result<void> check_map(const ClassInfo& info, const CreateRequest& request,
                        const ProviderPlan& plan) {
   std::uint64_t at = 0;
+  const std::uint32_t block = block_below(request, plan);
   for (const MapExtent& extent : plan.map) {
+    if ((extent.start | extent.length | extent.offset) % block != 0) {
+      return make_error(Errc::invalid,
+                        "{}: {}: the map at byte {} is not a multiple of the block size {} below",
+                        info.facts->name, full_name(request.name, plan.name), at, block);
+    }
     const bool fits =
         extent.start == at && extent.length > 0 && extent.consumer < request.over.size() &&
         within(extent.offset, extent.length, request.over[extent.consumer]->size_bytes);
@@ -53,6 +69,16 @@ Result<void> check_map(const ClassInfo& info, const CreateRequest& request,
                       full_name(request.name, plan.name), at, plan.size_bytes);
   }
   return {};
+}
+
+// What was found on a disk may lie: a device that does not fit is left out and reported.
+void drop_unfit(const ClassInfo& info, const CreateRequest& request, GeomPlan& plan) {
+  std::erase_if(plan.providers, [&](const ProviderPlan& each) {
+    if (each.map.empty()) return false;
+    const auto fits = check_map(info, request, each);
+    if (!fits) plan.doubts.push_back(fits.error().message);
+    return !fits.ok();
+  });
 }
 
 }  // namespace
@@ -149,6 +175,7 @@ Result<void> Topology::check_plan(const ClassInfo& info, const CreateRequest& re
 Result<Geom*> Topology::adopt(const ClassInfo& info, CreateRequest request, GeomPlan plan,
                               bool tasted) {
   ASHLAR_ASSERT(plan.body != nullptr);
+  if (tasted) drop_unfit(info, request, plan);
   if (auto sound = check_plan(info, request, plan); !sound) return sound.error();
   auto geom = std::make_unique<Geom>(info, request.name);
   geom->body_ = std::move(plan.body);

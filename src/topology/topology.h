@@ -40,9 +40,9 @@ struct TopologyListener {
 };
 
 struct CreateRequest {
-  std::string name;
-  std::vector<Provider*> over;  // consumers, in order
-  ParameterTexts parameters;
+  std::string name{};
+  std::vector<Provider*> over{};  // consumers, in order
+  ParameterTexts parameters{};
 };
 
 class Topology {
