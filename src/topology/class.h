@@ -59,6 +59,12 @@ struct ProviderPlan {
   bool read_only = false;
 };
 
+// A byte of a geom's consumer.
+struct ConsumerByte {
+  std::uint32_t consumer = 0;
+  std::uint64_t offset = 0;
+};
+
 // A running instance of a class: what the topology needs of it. Asked on the control thread.
 class GeomBody {
  public:
@@ -82,6 +88,16 @@ class GeomBody {
   virtual std::optional<std::uint64_t> on_resize(
       std::span<const std::uint64_t> /*consumer_sizes*/) {
     return std::nullopt;
+  }
+
+  // Where byte `offset` of provider `provider` lies: on which consumers, at which bytes there (all
+  // of them, where copies are kept). Unused for maps. The default suits one-to-one layers and
+  // mirrors: the same byte of every consumer.
+  virtual std::vector<ConsumerByte> locate(std::uint32_t /*provider*/, std::uint64_t offset,
+                                           std::uint32_t consumers) const {
+    std::vector<ConsumerByte> all;
+    for (std::uint32_t i = 0; i < consumers; ++i) all.push_back({i, offset});
+    return all;
   }
 
   // Key and value pairs for `tree` and status, such as {"legs", "2 of 2"}.

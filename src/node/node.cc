@@ -1,0 +1,237 @@
+// The open set: images, tasting, declared stacks, opening.
+#include "node/node.h"
+
+#include <algorithm>
+#include <deque>
+
+#include "class/list.h"
+#include "node/reader.h"
+#include "node/stack.h"
+#include "program/explain.h"
+
+namespace ashlar {
+namespace {
+
+// Layers on one branch that tasting follows: deeper is a hostile image that contains itself.
+constexpr int kMaxTasteDepth = 32;
+
+int depth_of(const Provider& provider) {
+  int depth = 0;
+  const Provider* at = &provider;
+  while (at != nullptr && !at->geom->consumers().empty()) {
+    at = at->geom->consumers().front()->provider;
+    ++depth;
+  }
+  return depth;
+}
+
+}  // namespace
+
+// --- Device
+// ---------------------------------------------------------------------------------------
+
+Device::~Device() { node_.close(*this); }
+
+Result<std::unique_ptr<Channel>> Device::channel(Lane& lane,
+                                                 std::pmr::memory_resource* memory) const {
+  return Channel::open(lane, *program_, {.writable = writable_, .memory = memory});
+}
+
+std::string Device::describe_failure(Bio& bio, std::uint64_t offset) const {
+  return ashlar::describe_failure(*program_, bio, offset);
+}
+
+Result<void> Device::set_writable(bool writable) {
+  const std::lock_guard lock(node_.control_);
+  const Access wanted{1, writable ? 1 : 0, options_.exclusive ? 1 : 0};
+  if (auto set = node_.topology_.set_access(*consumer_, wanted); !set) return set;
+  writable_ = writable;
+  node_.settle();
+  return {};
+}
+
+// --- Node
+// -----------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Node>> Node::create(const NodeOptions& options) {
+  auto lane = Lane::create({.engine = options.engine});
+  if (!lane) return lane.error();
+  return std::unique_ptr<Node>(new Node(options, std::move(*lane)));
+}
+
+Node::Node(const NodeOptions& options, std::unique_ptr<Lane> lane)
+    : options_(options), lane_(std::move(lane)) {
+  topology_.set_reader_factory([this](Provider& provider) {
+    return std::make_unique<DeviceReader>(topology_, *lane_, provider);
+  });
+  topology_.set_listener(this);
+}
+
+Node::~Node() { topology_.set_listener(nullptr); }
+
+Result<Provider*> Node::add_image(const ImageOptions& options) {
+  const std::lock_guard lock(control_);
+  const std::string name = options.name.empty() ? fmt::format("disk{}", images_) : options.name;
+  ParameterTexts parameters = {{"path", options.path}};
+  if (!options_.writable || options.read_only) parameters["read_only"] = "true";
+  if (!options_.direct) parameters["direct"] = "off";
+  auto geom = make_geom("file", {name, {}, std::move(parameters)});
+  if (!geom) return geom.error();
+  ++images_;
+  Provider& disk = *(*geom)->providers().front();
+  if (options.taste) taste_from(disk);
+  return &disk;
+}
+
+Result<Geom*> Node::make_geom(std::string_view class_name, CreateRequest request) {
+  const ClassInfo* info = find_builtin_class(class_name);
+  if (info == nullptr) {
+    std::string known;
+    for (const ClassInfo* each : builtin_classes()) {
+      known += (known.empty() ? "" : ", ") + std::string(each->facts->name);
+    }
+    return make_error(Errc::not_found, "there is no class '{}'; known are: {}", class_name, known);
+  }
+  return topology_.create(*info, std::move(request));
+}
+
+Result<Geom*> Node::add_geom(std::string_view class_name, CreateRequest request, bool taste) {
+  const std::lock_guard lock(control_);
+  auto geom = make_geom(class_name, std::move(request));
+  if (!geom || !taste) return geom;
+  for (const auto& provider : (*geom)->providers()) taste_from(*provider);
+  return geom;
+}
+
+Result<void> Node::add_stack(const StackDescription& stack) {
+  for (const ImageOptions& image : stack.images) {
+    if (auto added = add_image(image); !added) return added.error();
+  }
+  for (const StackGeom& each : stack.geoms) {
+    const auto placed = [&](const Error& problem) {
+      return make_error(problem.code, "{}:{}: {}", stack.path, each.line, problem.message);
+    };
+    CreateRequest request{each.name, {}, each.parameters};
+    for (const std::string& name : each.over) {
+      auto provider = topology_.find(name);
+      if (!provider) return placed(provider.error());
+      request.over.push_back(*provider);
+    }
+    auto geom = add_geom(each.class_name, std::move(request), each.taste);
+    if (!geom) return placed(geom.error());
+  }
+  return {};
+}
+
+void Node::taste_from(Provider& first) {
+  std::deque<Provider*> fresh = {&first};
+  while (!fresh.empty()) {
+    Provider& provider = *fresh.front();
+    fresh.pop_front();
+    if (depth_of(provider) >= kMaxTasteDepth) {
+      doubts_.push_back({provider.name, "layers nest too deeply; not looked into further"});
+      continue;
+    }
+    auto outcome = topology_.taste(provider, builtin_classes());
+    if (!outcome) {
+      doubts_.push_back({provider.name, outcome.error().message});
+      continue;
+    }
+    for (std::string& each : outcome->doubts) doubts_.push_back({provider.name, std::move(each)});
+    if (outcome->geom == nullptr) continue;
+    for (const auto& each : outcome->geom->providers()) fresh.push_back(each.get());
+  }
+}
+
+Result<std::unique_ptr<Device>> Node::open(std::string_view name, const OpenOptions& options) {
+  const std::lock_guard lock(control_);
+  auto provider = topology_.find(name);
+  if (!provider) return provider.error();
+  return open_locked(**provider, options);
+}
+
+Result<std::unique_ptr<Device>> Node::open(Provider& provider, const OpenOptions& options) {
+  const std::lock_guard lock(control_);
+  return open_locked(provider, options);
+}
+
+Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const OpenOptions& options) {
+  Consumer* consumer = topology_.attach(provider, options.user);
+  const Access wanted{1, options.write ? 1 : 0, options.exclusive ? 1 : 0};
+  if (auto allowed = topology_.set_access(*consumer, wanted); !allowed) {
+    topology_.detach(consumer);
+    return allowed.error();
+  }
+  auto program = compile(provider, {.dispatch = options.dispatch});
+  if (!program) {
+    topology_.detach(consumer);
+    return program.error();
+  }
+  settle();
+  return std::unique_ptr<Device>(new Device(*this, consumer, std::move(*program), options));
+}
+
+void Node::close(Device& device) {
+  const std::lock_guard lock(control_);
+  device.program_.reset();
+  topology_.detach(device.consumer_);
+  settle();
+}
+
+Result<void> Node::orphan(std::string_view name) {
+  const std::lock_guard lock(control_);
+  auto provider = topology_.find(name);
+  if (!provider) return provider.error();
+  topology_.orphan(**provider, Errc::gone);
+  return {};
+}
+
+// --- spoiling: what was tasted on a device that somebody writes to is stale ----------------------
+
+void Node::on_spoil(Provider& provider) { spoiled_.push_back(&provider); }
+
+void Node::on_last_write_close(Provider& provider) { to_taste_.push_back(provider.name); }
+
+namespace {
+
+// The tasted geoms over `geom` and itself, users first; nothing when any of them is declared or
+// open.
+std::vector<Geom*> stale_tower(Geom& geom) {
+  std::vector<Geom*> tower = {&geom};
+  for (std::size_t i = 0; i < tower.size(); ++i) {
+    if (!tower[i]->tasted()) return {};
+    for (const auto& provider : tower[i]->providers()) {
+      for (Consumer* each : provider->consumers) {
+        if (each->geom == nullptr) return {};
+        tower.push_back(each->geom);
+      }
+    }
+  }
+  std::reverse(tower.begin(), tower.end());
+  return tower;
+}
+
+}  // namespace
+
+// Removes the tasted geoms that nothing uses from what was opened for writing, and tastes what the
+// last writer closed. Runs after an access change, when the graph may change again.
+void Node::settle() {
+  for (Provider* provider : std::exchange(spoiled_, {})) {
+    std::vector<Geom*> stale;
+    for (Consumer* each : provider->consumers) {
+      if (each->geom == nullptr || each->access.any()) continue;
+      for (Geom* member : stale_tower(*each->geom)) stale.push_back(member);
+    }
+    for (Geom* each : stale) {
+      const auto removed = topology_.destroy(*each);
+      ASHLAR_ASSERT(removed.ok());
+    }
+  }
+  for (const std::string& name : std::exchange(to_taste_, {})) {
+    auto provider = topology_.find(name);
+    if (!provider || (*provider)->orphaned != Errc::ok || !(*provider)->consumers.empty()) continue;
+    taste_from(**provider);
+  }
+}
+
+}  // namespace ashlar
