@@ -4,6 +4,7 @@
 
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
+  CLASS(fault)                        \
   CLASS(memory)                       \
   CLASS(null)                         \
   CLASS(passthrough)
