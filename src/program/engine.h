@@ -9,9 +9,9 @@
 //   engine->flush();                               // before sleeping
 //   if (engine->poll() == 0) epoll_wait(...);      // event_fd() is level-triggered
 //
-// THREAD: the engine binds to the thread that first calls flush(), the lane's; from then on every
-// call is made there, and on_complete runs there too, inside poll(), with no lock held. Before the
-// first flush(), and for the destructor, any one thread will do.
+// THREAD: an engine may be made on one thread and used on another, its lane's; after the first
+// submit() every call is made there, and on_complete runs there too, inside poll(), with no lock
+// held. The destructor may run on any thread when the lane's calls are over.
 // OWNERSHIP: a request belongs to its submitter (usually it lies in a bio's pad) and must stay
 // where it is from submit() until on_complete is called, exactly once, also after cancel().
 #pragma once

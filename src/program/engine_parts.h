@@ -14,15 +14,14 @@ namespace ashlar::engine_parts {
 // `note` is what the engine's note() begins with. Errors: what eventfd(2) says.
 Result<std::unique_ptr<Engine>> make_threads_engine(const EngineOptions& options, std::string note);
 
-// How the kernel and the lane's thread meet, from the best to the plainest: deferred task work
-// saves interrupts and wake-ups (Linux 6.1), cooperative task work saves the interrupts (5.19), the
-// plain ring needs 5.6.
-enum class UringSetup : std::uint8_t { deferred, cooperative, plain };
+// How the kernel tells the lane's thread of a completion: cooperative task work leaves it running
+// until it next enters the kernel (Linux 5.19), the plain ring interrupts it (5.6).
+enum class UringSetup : std::uint8_t { cooperative, plain };
 
 // Takes the first setup from `best` on that the kernel knows; tests ask for a plainer one.
 // Errors: `unsupported` with the reason as the sentence: "io_uring refused: ...".
 Result<std::unique_ptr<Engine>> make_uring_engine(const EngineOptions& options,
-                                                  UringSetup best = UringSetup::deferred);
+                                                  UringSetup best = UringSetup::cooperative);
 
 // The asserts of submit(): see EngineRequest.
 void assert_well_formed(const EngineRequest& request) noexcept;
