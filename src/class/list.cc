@@ -4,10 +4,12 @@
 
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
+  CLASS(delay)                        \
   CLASS(fault)                        \
   CLASS(memory)                       \
   CLASS(null)                         \
-  CLASS(passthrough)
+  CLASS(passthrough)                  \
+  CLASS(stats)
 
 namespace ashlar {
 
