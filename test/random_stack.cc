@@ -1,0 +1,190 @@
+// How a seed becomes a stack: a walk from the top down that stops at a depth or a number of geoms.
+#include "test/random_stack.h"
+
+#include <array>
+
+namespace ashlar::test {
+namespace {
+
+constexpr unsigned kMaxDepth = 6;
+constexpr unsigned kMaxGeoms = 24;
+
+bool listed(std::string_view class_name) { return find_builtin_class(class_name) != nullptr; }
+
+std::string microseconds(std::uint64_t count) { return std::to_string(count) + "us"; }
+
+}  // namespace
+
+RandomStack::RandomStack(Rig& rig, const RandomStackOptions& options)
+    : rig_(rig), options_(options), random_(options.seed) {
+  constexpr std::array kBlocks = {512u, 512u, 512u, 1024u, 4096u};
+  block_bytes_ = kBlocks[random_.below(kBlocks.size())];
+  // A null is a whole stack's leaf: under a stripe it would swallow every other piece.
+  forgets_ = random_.one_in(16);
+  Node node = build(0, false);
+  if (options_.plant != nullptr && !planted_) node = plant(std::move(node));
+  top_ = node.provider;
+  description_ = std::move(node.text);
+}
+
+std::string RandomStack::fresh_name(const std::string& class_name) {
+  classes_.insert(class_name);
+  return class_name + std::to_string(geoms_++);
+}
+
+RandomStack::Node RandomStack::build(unsigned depth, bool beneath_mirror) {
+  const bool enough = depth >= kMaxDepth || geoms_ >= kMaxGeoms;
+  Node node = enough || random_.one_in(depth == 0 ? 12 : 5) ? leaf() : layer(depth, beneath_mirror);
+  const bool here = options_.plant != nullptr && !planted_ && random_.one_in(4);
+  return here ? plant(std::move(node)) : node;
+}
+
+RandomStack::Node RandomStack::leaf() {
+  const std::uint64_t size = (1 + random_.below(64)) * 4096 * (random_.one_in(3) ? 4 : 1);
+  if (forgets_) {
+    return {&rig_.make("null", fresh_name("null"), {}, {{"size", std::to_string(size)}}), "null"};
+  }
+  const ParameterTexts parameters = {{"size", std::to_string(size)},
+                                     {"block", std::to_string(block_bytes_)}};
+  return {&rig_.make("memory", fresh_name("memory"), {}, parameters), "memory"};
+}
+
+RandomStack::Node RandomStack::one(const std::string& class_name, Node below,
+                                   ParameterTexts parameters) {
+  Provider& made =
+      rig_.make(class_name, fresh_name(class_name), {below.provider}, std::move(parameters));
+  return {&made, class_name + "(" + below.text + ")"};
+}
+
+RandomStack::Node RandomStack::plant(Node below) {
+  planted_ = true;
+  auto geom = rig_.topology().create(*options_.plant, {"plant", {below.provider}, {}});
+  return {(*geom)->providers().front().get(), "PLANT(" + below.text + ")"};
+}
+
+RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
+  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, kKinds };
+  for (;;) {
+    switch (static_cast<Kind>(random_.below(kKinds))) {
+      case pass:
+        return one("passthrough", build(depth + 1, beneath_mirror));
+      case count:
+        return one("stats", build(depth + 1, beneath_mirror), {{"sample", "2"}});
+      case wait: {
+        if (!random_.one_in(3)) continue;  // Slow, and a thread each.
+        const ParameterTexts parameters = {{"time", microseconds(random_.below(30))},
+                                           {"jitter", microseconds(random_.below(60))},
+                                           {"seed", std::to_string(random_.below(1000))}};
+        return one("delay", build(depth + 1, beneath_mirror), parameters);
+      }
+      case fail: {
+        if (options_.deterministic && beneath_mirror) continue;
+        Node below = build(depth + 1, beneath_mirror);
+        ParameterTexts parameters = fault_parameters(*below.provider);
+        return one("fault", std::move(below), std::move(parameters));
+      }
+      case part:
+        if (!listed("linear")) continue;
+        return window(build(depth + 1, beneath_mirror));
+      case halves:
+        if (!listed("linear") || !listed("concat")) continue;
+        return swapped_halves(build(depth + 1, beneath_mirror));
+      case chain:
+        if (!listed("concat")) continue;
+        return many("concat", 4, depth, beneath_mirror);
+      case stripes:
+        if (!listed("stripe")) continue;
+        return many("stripe", 4, depth, beneath_mirror);
+      case copies:
+        if (!listed("mirror")) continue;
+        return many("mirror", 3, depth, true);
+      case kKinds:
+        break;
+    }
+  }
+}
+
+RandomStack::Node RandomStack::many(const std::string& class_name, unsigned most, unsigned depth,
+                                    bool beneath_mirror) {
+  std::vector<Provider*> over;
+  std::string text;
+  std::string first;
+  const std::uint64_t count = 2 + random_.below(most - 1);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Node below = build(depth + 1, beneath_mirror);
+    over.push_back(below.provider);
+    if (first.empty()) first = below.text;
+    text += (text.empty() ? "" : ", ") + below.text;
+  }
+  auto geom = rig_.try_make(class_name, fresh_name(class_name), over, many_parameters(class_name));
+  if (geom) return {(*geom)->providers().front().get(), class_name + "(" + text + ")"};
+  // A device that is smaller than a stripe's unit: the others stay unused.
+  EXPECT_EQ(geom.error().code, Errc::invalid) << geom.error().message;
+  EXPECT_EQ(class_name, "stripe") << geom.error().message;
+  return {over.front(), first};
+}
+
+ParameterTexts RandomStack::many_parameters(const std::string& class_name) {
+  if (class_name != "stripe") return {};
+  return {{"unit", std::to_string(std::uint64_t{4096} << random_.below(3))}};
+}
+
+RandomStack::Node RandomStack::window(Node below) {
+  const std::uint64_t blocks = below.provider->size_bytes / block_bytes_;
+  const std::uint64_t first = random_.below(blocks);
+  const std::uint64_t length = 1 + random_.below(blocks - first);
+  return one("linear", std::move(below),
+             {{"offset", std::to_string(first * block_bytes_)},
+              {"length", std::to_string(length * block_bytes_)}});
+}
+
+// The upper half before the lower one: two paths to the same geom.
+RandomStack::Node RandomStack::swapped_halves(Node below) {
+  const std::uint64_t blocks = below.provider->size_bytes / block_bytes_;
+  if (blocks < 2) return below;
+  const std::uint64_t middle = (1 + random_.below(blocks - 1)) * block_bytes_;
+  const std::string cut = std::to_string(middle);
+  Provider& upper = rig_.make("linear", fresh_name("linear"), {below.provider}, {{"offset", cut}});
+  Provider& lower = rig_.make("linear", fresh_name("linear"), {below.provider}, {{"length", cut}});
+  Provider& whole = rig_.make("concat", fresh_name("concat"), {&upper, &lower});
+  return {&whole, "swapped(" + below.text + ")"};
+}
+
+ParameterTexts RandomStack::fault_parameters(const Provider& below) {
+  constexpr std::array kOps = {"read", "write", "flush", "discard,write_zeroes", "all"};
+  ParameterTexts parameters = {{"op", kOps[random_.below(kOps.size())]}};
+  if (random_.one_in(2)) parameters["when"] = "after";
+  const std::uint64_t blocks = below.size_bytes / block_bytes_;
+  const auto place = [&] {
+    const std::uint64_t length = (1 + random_.below(4)) * block_bytes_;
+    parameters["offset"] = std::to_string(random_.below(blocks) * block_bytes_);
+    parameters["length"] = std::to_string(length);
+  };
+  errors_.insert(Errc::io);
+  if (options_.deterministic) {
+    place();
+    return parameters;
+  }
+  switch (random_.below(4)) {
+    case 0:
+      place();
+      break;
+    case 1:
+      parameters["every"] = std::to_string(2 + random_.below(20));
+      break;
+    case 2:
+      parameters["nth"] = std::to_string(1 + random_.below(100));
+      break;
+    default:
+      parameters["rate"] = "0.05";
+      parameters["seed"] = std::to_string(random_.below(1000));
+      break;
+  }
+  if (random_.one_in(2)) {
+    parameters["error"] = "no_space";
+    errors_.insert(Errc::no_space);
+  }
+  return parameters;
+}
+
+}  // namespace ashlar::test
