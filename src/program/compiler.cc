@@ -44,6 +44,15 @@ Verdict fail_gone(void*, Bio& bio, void*, Context&) noexcept {
   return Verdict::done();
 }
 
+// A refused operation never arrives: it is cut out of every device's `ops` above.
+StepAction action_of(OpPolicy policy, std::uint32_t max_children, std::uint32_t edge_count) {
+  if (policy == OpPolicy::pass) return StepAction::pass;
+  if (policy == OpPolicy::broadcast) {
+    return edge_count > 1 ? StepAction::broadcast : StepAction::pass;
+  }
+  return max_children > 0 ? StepAction::call_reserved : StepAction::call;
+}
+
 std::uint32_t block_mask(const Provider& provider) { return provider.limits.block_bytes - 1; }
 
 class Compiler {
@@ -123,6 +132,14 @@ void Compiler::finish() {
   program.carve_entry.add_bytes = 0;
   program.carve_entry.target = 0;
   program.edges[program.steps[0].first_edge] = program.entry;
+  // Now that the arrays have their final place, pointers shorten the way.
+  const auto link = [&](Edge& edge) {
+    edge.step = &program.steps[static_cast<std::size_t>(edge.target)];
+  };
+  for (Edge& edge : program.edges) link(edge);
+  for (Step& step : program.steps) step.edges = program.edges.data() + step.first_edge;
+  link(program.entry);
+  link(program.carve_entry);
   program.frame_bytes = static_cast<std::uint32_t>(align_up(program.frame_bytes, 8));
 }
 
@@ -156,10 +173,9 @@ std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& 
   step.slot = next.region.slot;
   std::uint32_t children = code.max_children;
   for (std::size_t i = 0; i < kOpCount; ++i) {
-    step.policy[i] = policies.of(static_cast<Op>(i));
-    if (step.policy[i] == OpPolicy::broadcast && edge_count > 1) {
-      children = std::max(children, edge_count);
-    }
+    const OpPolicy policy = policies.of(static_cast<Op>(i));
+    step.action[i] = action_of(policy, code.max_children, edge_count);
+    if (step.action[i] == StepAction::broadcast) children = std::max(children, edge_count);
   }
   step.max_children = static_cast<std::uint16_t>(children);
   program.steps.push_back(step);

@@ -77,7 +77,7 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
       return;
     case Verdict::Kind::forward:
       ASHLAR_ASSERT(verdict.consumer() < step.edge_count);
-      cross(bio, bio.home->edges[step.first_edge + verdict.consumer()]);
+      cross(bio, step.edges[verdict.consumer()]);
       enqueue(bio, BioDirection::down);
       return;
     case Verdict::Kind::split:

@@ -104,10 +104,14 @@ class Context {
 
   void enqueue(Bio& bio, BioDirection direction) noexcept;
   void execute(Bio& bio) noexcept;
+  enum class Move : std::uint8_t { down, up, complete, stop };
+  Move go_down(Bio& bio, const Step*& step) noexcept;
+  Move go_up(Bio& bio, const Step*& step) noexcept;
+  Move go_complete(Bio& bio, const Step*& step) noexcept;
+  Move follow(Verdict verdict, Bio& bio, const Step*& step) noexcept;
   void start_children(Bio& parent) noexcept;
-  Verdict by_policy(OpPolicy policy, Bio& bio, const Step& step) noexcept;
-  bool reserve_children(Generation& home, const Step& step, Bio& bio,
-                        BioDirection direction) noexcept;
+  Verdict by_action(StepAction action, Bio& bio, const Step& step) noexcept;
+  bool reserve_children(const Step& step, Bio& bio, BioDirection direction) noexcept;
   void release_reserve(Generation& home, const Step& step, Bio& parent) noexcept;
   void join(Bio& child) noexcept;
   void finish_root(Bio& bio) noexcept;

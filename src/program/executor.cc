@@ -24,105 +24,127 @@ std::int32_t next_up(const Bio& bio, std::int32_t up) noexcept {
 
 }  // namespace
 
-void Context::execute(Bio& bio) noexcept {
-  Generation& home = *bio.home;
-  const Step* const steps = home.steps;
-  const Step* step = &steps[bio.pc];
-  bio.state = BioState::held;
-  Verdict verdict = Verdict::done();
+// The four moves are one loop, cut into functions for the reader; the compiler is told to put them
+// back together, so that the next move is a jump and not a variable.
+#define ASHLAR_MOVE [[gnu::always_inline]] inline
 
-  switch (bio.direction) {
-    case BioDirection::down:
-      goto down;
-    case BioDirection::up:
-      goto up;
-    case BioDirection::complete:
-      goto complete;
-    case BioDirection::leave_down: {
-      cross(bio, home.edges[step->first_edge]);
-      step = &steps[bio.pc];
-      goto down;
-    }
-  }
-
-down : {
-  const OpPolicy policy = step->policy[static_cast<std::size_t>(bio.op)];
-  if (step->max_children != 0 && !reserve_children(home, *step, bio, BioDirection::down)) return;
-  if (policy == OpPolicy::handle) [[likely]] {
-    if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
-    verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
-  } else {
-    if (step->on_complete != nullptr) saved_offset(bio, *step) = kPassed;
-    verdict = by_policy(policy, bio, *step);
-  }
-  if (verdict.kind() == Verdict::Kind::done) {
-    ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
-    if (bio.error != Errc::ok) note_fault(bio);
-    goto up;
-  }
-  goto follow;
-}
-
-follow:
+ASHLAR_MOVE Context::Move Context::follow(Verdict verdict, Bio& bio, const Step*& step) noexcept {
   switch (verdict.kind()) {
-    case Verdict::Kind::forward:
+    case Verdict::Kind::forward: {
       ASHLAR_ASSERT(verdict.consumer() < step->edge_count);
-      cross(bio, home.edges[step->first_edge + verdict.consumer()]);
-      step = &steps[bio.pc];
-      goto down;
+      const Edge& edge = step->edges[verdict.consumer()];
+      cross(bio, edge);
+      step = edge.step;
+      return Move::down;
+    }
     case Verdict::Kind::split:
       start_children(bio);
-      return;
+      return Move::stop;
     case Verdict::Kind::held:
-      return;
+      return Move::stop;
     case Verdict::Kind::done:
-      goto up;
+      break;
   }
-
-up : {
-  const std::int32_t next = next_up(bio, step->up);
-  if (next == kNoStep) {
-    if (bio.parent != nullptr) {
-      join(bio);
-    } else {
-      finish_root(bio);
-    }
-    return;
-  }
-  bio.pc = next;
-  step = &steps[next];
+  ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+  return Move::up;
 }
 
-complete : {
-  if (saved_offset(bio, *step) == kPassed) goto up;
-  if (step->max_children != 0 && !reserve_children(home, *step, bio, BioDirection::complete)) {
-    return;
+ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept {
+  const StepAction action = step->action[static_cast<std::size_t>(bio.op)];
+  if (action != StepAction::call) [[unlikely]] {
+    if (step->max_children != 0 && !reserve_children(*step, bio, BioDirection::down)) {
+      return Move::stop;
+    }
+    if (action != StepAction::call_reserved) {
+      if (step->on_complete != nullptr) saved_offset(bio, *step) = kPassed;
+      return follow(by_action(action, bio, *step), bio, step);
+    }
   }
-  bio.offset = saved_offset(bio, *step);
-  const bool was_ok = bio.error == Errc::ok;
-  verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
-  if (verdict.kind() == Verdict::Kind::done) {
-    ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
-    if (was_ok && bio.error != Errc::ok) note_fault(bio);
-    goto up;
+  if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
+  const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
+  if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) [[unlikely]]
+    note_fault(bio);
+  return follow(verdict, bio, step);
+}
+
+ASHLAR_MOVE Context::Move Context::go_up(Bio& bio, const Step*& step) noexcept {
+  const std::int32_t next = next_up(bio, step->up);
+  if (next != kNoStep) {
+    bio.pc = next;
+    step = &bio.home->steps[next];
+    return Move::complete;
   }
-  if (verdict.kind() == Verdict::Kind::held) return;
+  if (bio.parent != nullptr) {
+    join(bio);
+  } else {
+    finish_root(bio);
+  }
+  return Move::stop;
+}
+
+ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noexcept {
+  const std::uint64_t offset = saved_offset(bio, *step);
+  if (offset == kPassed) return Move::up;
+  if (step->max_children != 0 && !reserve_children(*step, bio, BioDirection::complete)) {
+    return Move::stop;
+  }
+  bio.offset = offset;
+  const Errc before = bio.error;
+  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  if (verdict.kind() == Verdict::Kind::done) [[likely]] {
+    if (bio.error != before && bio.error != Errc::ok) note_fault(bio);
+    return follow(verdict, bio, step);
+  }
+  if (verdict.kind() == Verdict::Kind::held) return Move::stop;
   // Another trip down. A cancelled bio makes none.
-  if (bio.cancel_requested() && verdict.kind() == Verdict::Kind::forward) {
+  if (verdict.kind() == Verdict::Kind::forward && bio.cancel_requested()) {
     bio.fail(Errc::cancelled);
     note_fault(bio);
-    goto up;
+    return Move::up;
   }
   bio.error = Errc::ok;
   bio.done = 0;
-  goto follow;
-}
+  return follow(verdict, bio, step);
 }
 
-Verdict Context::by_policy(OpPolicy policy, Bio& bio, const Step& step) noexcept {
-  if (policy == OpPolicy::pass) return Verdict::forward(0);
-  ASHLAR_ASSERT(policy == OpPolicy::broadcast);
-  if (step.edge_count == 1) return Verdict::forward(0);
+void Context::execute(Bio& bio) noexcept {
+  const Step* step = &bio.home->steps[bio.pc];
+  bio.state = BioState::held;
+  Move move = Move::down;
+  switch (bio.direction) {
+    case BioDirection::down:
+      break;
+    case BioDirection::up:
+      move = Move::up;
+      break;
+    case BioDirection::complete:
+      move = Move::complete;
+      break;
+    case BioDirection::leave_down:
+      cross(bio, step->edges[0]);
+      step = step->edges[0].step;
+      break;
+  }
+  for (;;) {
+    switch (move) {
+      case Move::down:
+        move = go_down(bio, step);
+        break;
+      case Move::up:
+        move = go_up(bio, step);
+        break;
+      case Move::complete:
+        move = go_complete(bio, step);
+        break;
+      case Move::stop:
+        return;
+    }
+  }
+}
+
+Verdict Context::by_action(StepAction action, Bio& bio, const Step& step) noexcept {
+  if (action == StepAction::pass) return Verdict::forward(0);
+  ASHLAR_ASSERT(action == StepAction::broadcast);
   Split split(*this, bio);
   for (std::uint32_t i = 0; i < step.edge_count; ++i) split.add(i, bio.offset, 0, bio.length, i);
   return split.verdict();
@@ -142,8 +164,8 @@ void Context::start_children(Bio& parent) noexcept {
   }
 }
 
-bool Context::reserve_children(Generation& home, const Step& step, Bio& bio,
-                               BioDirection direction) noexcept {
+bool Context::reserve_children(const Step& step, Bio& bio, BioDirection direction) noexcept {
+  Generation& home = *bio.home;
   ChildPool& children = home.pools[step.slot];
   const std::uint64_t need = step.max_children;
   if (children.pool.free_count() >= children.reserved + need) [[likely]]
@@ -235,7 +257,7 @@ Bio& Split::add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip
   child->tag = tag;
   child->state = BioState::held;
   append(parent_, *child);
-  cross(*child, home_.edges[step_.first_edge + consumer]);
+  cross(*child, step_.edges[consumer]);
   return *child;
 }
 

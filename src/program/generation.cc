@@ -8,7 +8,6 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
       lane(its_lane),
       program(its_program),
       steps(its_program.steps.data()),
-      edges(its_program.edges.data()),
       roots(its_program.frame_bytes, memory),
       reserve_in_use(std::make_unique<bool[]>(its_program.steps.size())) {
   for (std::size_t slot = 0; slot <= its_program.workers.size(); ++slot) {

@@ -44,7 +44,6 @@ class Generation {
   Lane& lane;
   const Program& program;
   const Step* const steps;
-  const Edge* const edges;
   std::uint64_t in_flight = 0;  // roots submitted and not ended
   bool retired = false;
   BioPool roots;

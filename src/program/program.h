@@ -33,13 +33,24 @@ inline constexpr std::int32_t kNoStep = -1;
 // The most steps of one program; a device reached on many paths is compiled once for each.
 inline constexpr std::uint32_t kMaxSteps = 1u << 20;
 
+struct Step;
+
 // How a request passes from a step (or from the caller) to the step below: the one place where
 // range and alignment are checked, and where folded maps have left their sum.
 struct Edge {
   std::uint64_t size_bytes = 0;  // of the device at the upper end
   std::uint64_t add_bytes = 0;   // folded maps
+  const Step* step = nullptr;    // steps[target]
   std::int32_t target = kNoStep;
   std::uint32_t align_mask = 0;  // block size - 1 of the device at the upper end
+};
+
+// What the executor does with an operation at a step; made from the class's OpPolicy.
+enum class StepAction : std::uint8_t {
+  call,           // on_request, at once
+  call_reserved,  // on_request, when max_children are set aside
+  pass,           // over edge 0
+  broadcast,      // a child over every edge
 };
 
 // The hot part of a step: one cache line.
@@ -47,13 +58,14 @@ struct alignas(64) Step {
   RequestFn on_request = nullptr;
   RequestFn on_complete = nullptr;  // null: no completion
   void* body = nullptr;
-  std::uint32_t pad = 0;      // offset of the pad in the frame, bytes
-  std::int32_t up = kNoStep;  // the nearest step above with on_complete
-  std::uint32_t first_edge = 0;
+  const Edge* edges = nullptr;
+  std::uint32_t pad = 0;         // offset of the pad in the frame, bytes
+  std::int32_t up = kNoStep;     // the nearest step above with on_complete
+  std::uint32_t first_edge = 0;  // edges == &program.edges[first_edge]
   std::uint16_t edge_count = 0;
   std::uint16_t max_children = 0;  // 0: never splits
   std::uint16_t slot = 0;          // the context that runs it
-  OpPolicy policy[kOpCount] = {};
+  StepAction action[kOpCount] = {};
 };
 static_assert(sizeof(Step) == 64);
 

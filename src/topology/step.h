@@ -28,13 +28,14 @@ class Verdict {
   static constexpr Verdict split() { return Verdict(Kind::split, 0); }
   static constexpr Verdict held() { return Verdict(Kind::held, 0); }
 
-  constexpr Kind kind() const { return kind_; }
-  constexpr std::uint32_t consumer() const { return consumer_; }
+  constexpr Kind kind() const { return static_cast<Kind>(bits_ & 3); }
+  constexpr std::uint32_t consumer() const { return bits_ >> 2; }
 
  private:
-  constexpr Verdict(Kind kind, std::uint32_t consumer) : kind_(kind), consumer_(consumer) {}
-  Kind kind_;
-  std::uint32_t consumer_;
+  // One register: the kind in the low bits, so that forward(0) is zero.
+  constexpr Verdict(Kind kind, std::uint32_t consumer)
+      : bits_(consumer << 2 | static_cast<std::uint32_t>(kind)) {}
+  std::uint32_t bits_;
 };
 
 // What becomes of an operation at a class. Stated for every operation; nothing is implied.
