@@ -1,3 +1,4 @@
+// Views over scatter/gather vectors: carving and copying.
 #include "bio/payload.h"
 
 #include <cstring>

@@ -1,3 +1,4 @@
+// The one list of built-in classes.
 #include "class/list.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Step 0 of every program: requests longer than the device takes, a batch of pieces at a time.
 #include "program/carve.h"
 
 #include <algorithm>

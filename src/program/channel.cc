@@ -1,3 +1,4 @@
+// Opening, the unusual entries, foreign bios by clone, and change of program.
 #include "program/channel.h"
 
 #include <algorithm>

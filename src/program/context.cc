@@ -1,3 +1,4 @@
+// What is not the executor: resuming, cancelling, the inbox, timers.
 #include "program/context.h"
 
 #include <time.h>

@@ -1,3 +1,4 @@
+// Maps are resolved with a stack of parts; the parts come out in ascending order.
 #include "program/fold.h"
 
 #include <algorithm>

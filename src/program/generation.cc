@@ -1,3 +1,4 @@
+// Pools by context, and the reserves that promise progress.
 #include "program/generation.h"
 
 namespace ashlar {

@@ -1,3 +1,4 @@
+// The two halves of a hop, and custody of what a worker has.
 #include "program/hop.h"
 
 #include <new>

@@ -1,3 +1,4 @@
+// The loop around epoll: inbox, engine, timers, run list, watched descriptors.
 #include "program/lane.h"
 
 #include <sys/epoll.h>

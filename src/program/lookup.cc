@@ -1,3 +1,4 @@
+// Binary search of folded extents, and the split of what crosses their borders.
 #include "program/lookup.h"
 
 #include <algorithm>

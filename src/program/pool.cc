@@ -1,3 +1,4 @@
+// Bios in chunks; a chunk shrinks to one bio when memory is short.
 #include "program/pool.h"
 
 #include <algorithm>

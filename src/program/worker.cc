@@ -1,3 +1,4 @@
+// The worker's loop: sleep, take the inbox, run.
 #include "program/worker.h"
 
 #include <chrono>

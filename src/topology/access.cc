@@ -1,3 +1,4 @@
+// Plan, check, apply: GEOM's counts for a whole path at once.
 #include "topology/access.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// How limits stack upward.
 #include "topology/limits.h"
 
 #include <algorithm>

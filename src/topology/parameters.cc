@@ -1,3 +1,4 @@
+// Parsing and printing of parameters: sizes, times, flags, numbers.
 #include "topology/parameters.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// The graph: creation with checked maps, tasting, names, orphans, sizes.
 #include "topology/topology.h"
 
 #include <algorithm>
