@@ -37,7 +37,9 @@ endif()
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(ASHLAR_CCACHE ccache)
   if(ASHLAR_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${ASHLAR_CCACHE})
-    set(CMAKE_C_COMPILER_LAUNCHER ${ASHLAR_CCACHE})
+    # Paths relative to the checkout, so that one cache serves every checkout of the project.
+    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+                                    ${ASHLAR_CCACHE})
+    set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
   endif()
 endif()

@@ -18,7 +18,9 @@ list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/package/")
 
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
-target_compile_definitions(ashlar_tests PRIVATE ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+# Paths are told to the tests in test/ alone: in every other test they would keep the compiler cache
+# from serving two checkouts.
+set(ASHLAR_TEST_PATHS ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 target_link_libraries(
   ashlar_tests
   PRIVATE ashlar GTest::gmock GTest::gtest_main OpenSSL::Crypto nlohmann_json::nlohmann_json
@@ -29,8 +31,10 @@ if(TARGET ashlar_cli_parts)
 endif()
 if(TARGET ashlar_cli)
   add_dependencies(ashlar_tests ashlar_cli)
-  target_compile_definitions(ashlar_tests PRIVATE ASHLAR_COMMAND="$<TARGET_FILE:ashlar_cli>")
+  list(APPEND ASHLAR_TEST_PATHS ASHLAR_COMMAND="$<TARGET_FILE:ashlar_cli>")
 endif()
+set_source_files_properties(${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS}
+                            PROPERTIES COMPILE_DEFINITIONS "${ASHLAR_TEST_PATHS}")
 
 set(ASHLAR_TEST_LIST ${CMAKE_BINARY_DIR}/ashlar_tests.cmake)
 add_custom_command(
