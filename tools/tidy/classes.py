@@ -43,11 +43,9 @@ def page_violations(page, source):
 
 
 def class_list(tree):
-    if not tree.has(LIST):
-        return
-    source = tree.read(LIST)
+    source = tree.read(LIST) if tree.has(LIST) else ""
     for name in class_folders(tree):
-        if not re.search(rf"\b{name}(_class)?\b", source):
+        if f"CLASS({name})" not in source:
             yield Violation(LIST, 0, "class-list", f"the class {name} is not listed", name)
 
 

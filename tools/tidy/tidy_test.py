@@ -24,7 +24,7 @@ CLEAN = {
     "src/class/nop/nop_test.cc": '// Goal: nop.\n#include "class/list.h"\n',
     "src/class/nop/nop.md": PAGE,
     "src/class/list.h": "// The list.\n#pragma once\n",
-    "src/class/list.cc": '// The list.\n#include "class/nop/nop.cc"\n',
+    "src/class/list.cc": '// The list.\n  CLASS(nop)\n',
 }
 
 
@@ -60,7 +60,7 @@ class TidyTest(unittest.TestCase):
         self.write("src/class/other/other.cc", '// Other.\n#include "class/nop/nop.cc"\n')
         self.write("src/class/other/other_test.cc", "// Goal.\n")
         self.write("src/class/other/other.md", PAGE)
-        self.append("src/class/list.cc", "// other\n")
+        self.append("src/class/list.cc", "  CLASS(other)\n")
         self.expect("include-direction")
 
     def test_a_commented_include_counts_for_nothing(self):
