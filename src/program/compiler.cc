@@ -338,6 +338,10 @@ Result<void> Compiler::place_map(const Pending& next) {
 
 void Compiler::place_geom(const Pending& next) {
   Geom& geom = *next.provider->geom;
+  if (geom.body().step(next.provider->index).on_request == nullptr) {
+    place_lost(next);  // a map of which a shrunken device has left nothing
+    return;
+  }
   const Pending here = in_region(next, geom.facts().placement);
   const StepCode code = geom.body().step(next.provider->index);
   ASHLAR_ASSERT(code.on_request != nullptr);

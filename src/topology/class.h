@@ -90,6 +90,13 @@ class GeomBody {
     return std::nullopt;
   }
 
+  // The same for a map: the whole map of provider `provider`; nothing: it stays. What the devices
+  // below have no room for is cut off, from the first such byte on.
+  virtual std::optional<std::vector<MapExtent>> on_remap(
+      std::uint32_t /*provider*/, std::span<const std::uint64_t> /*consumer_sizes*/) {
+    return std::nullopt;
+  }
+
   // Where byte `offset` of provider `provider` lies: on which consumers, at which bytes there (all
   // of them, where copies are kept). Unused for maps. The default suits one-to-one layers and
   // mirrors: the same byte of every consumer.

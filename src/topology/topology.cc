@@ -82,6 +82,26 @@ void drop_unfit(const ClassInfo& info, const CreateRequest& request, GeomPlan& p
   });
 }
 
+// Gives a map its new extents, cut off at the first byte that the devices below have no room for.
+void remap(Provider& provider, std::vector<MapExtent> map, std::span<const std::uint64_t> sizes) {
+  const std::uint32_t block = provider.limits.block_bytes;
+  std::uint64_t size = 0;
+  std::size_t kept = 0;
+  while (kept < map.size()) {
+    MapExtent& extent = map[kept];
+    const std::uint64_t below = align_down(sizes[extent.consumer], block);
+    const std::uint64_t room = extent.offset < below ? below - extent.offset : 0;
+    const bool whole = extent.length <= room;
+    extent.length = std::min(extent.length, room);
+    size += extent.length;
+    if (extent.length > 0) ++kept;
+    if (!whole) break;
+  }
+  map.resize(kept);
+  provider.map = std::move(map);
+  provider.size_bytes = size;
+}
+
 }  // namespace
 
 Topology::~Topology() {
@@ -311,7 +331,12 @@ void Topology::resize(Provider& first, std::uint64_t size_bytes) {
       }
       const auto grown = geom.body_->on_resize(sizes);
       for (const auto& above : geom.providers_) {
-        if (grown && above->map.empty()) above->size_bytes = *grown;
+        auto fresh = geom.body_->on_remap(above->index, sizes);
+        if (fresh || above->is_map()) {
+          remap(*above, fresh ? std::move(*fresh) : above->map, sizes);
+        } else if (grown) {
+          above->size_bytes = *grown;
+        }
         reached.push_back(above.get());
       }
     }
