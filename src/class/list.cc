@@ -5,8 +5,10 @@
 
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
+  CLASS(concat)                       \
   CLASS(delay)                        \
   CLASS(fault)                        \
+  CLASS(linear)                       \
   CLASS(memory)                       \
   CLASS(null)                         \
   CLASS(passthrough)                  \
