@@ -12,7 +12,8 @@
   CLASS(memory)                       \
   CLASS(null)                         \
   CLASS(passthrough)                  \
-  CLASS(stats)
+  CLASS(stats)                        \
+  CLASS(stripe)
 
 namespace ashlar {
 
