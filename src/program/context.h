@@ -14,6 +14,7 @@
 
 #include "bio/bio.h"
 #include "program/generation.h"
+#include "program/local_table.h"
 #include "topology/step.h"
 
 namespace ashlar {
@@ -78,6 +79,12 @@ class Context {
   // THREAD: any but this context's.
   virtual void post(Bio& bio) noexcept = 0;
 
+  // What the bodies keep in this context; classes use local_of() (program/local.h).
+  LocalTable& locals() noexcept { return locals_; }
+
+  // Has attend() of every state in this context called, soon. THREAD: any.
+  virtual void request_attention() = 0;
+
   // Runs up to kRunBudget bios; returns how many.
   unsigned run() noexcept;
   bool has_work() const noexcept { return !const_cast<RunList&>(run_list_).empty(); }
@@ -124,6 +131,7 @@ class Context {
   Engine* engine_ = nullptr;
   bool running_ = false;
   RunList run_list_;
+  LocalTable locals_;
   std::vector<Timer*> timers_;  // a binary heap by deadline
 };
 

@@ -1,6 +1,10 @@
 // Pools by context, and the reserves that promise progress.
 #include "program/generation.h"
 
+#include <new>
+
+#include "program/lane.h"
+
 namespace ashlar {
 
 Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_program,
@@ -16,13 +20,34 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
   }
 }
 
-Generation::~Generation() { ASHLAR_ASSERT(in_flight == 0); }
+Generation::~Generation() {
+  ASHLAR_ASSERT(in_flight == 0);
+  for (void* body : held_locals_) lane.locals().release(body);
+}
+
+// The lane's own steps only: a worker makes its states when it first needs them, and ends them with
+// itself, which is before the bodies end.
+Result<void> Generation::hold_locals() {
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const MakeLocalFn make = program.infos[i].make_local;
+    if (make == nullptr || steps[i].slot != 0) continue;
+    try {
+      held_locals_.reserve(held_locals_.size() + 1);
+      lane.locals().hold(steps[i].body, make, lane);
+    } catch (const std::bad_alloc&) {
+      return make_error(Errc::no_memory, "{}: no memory for the lane's state of {}",
+                        program.top->name, program.infos[i].provider->name);
+    }
+    held_locals_.push_back(steps[i].body);
+  }
+  return {};
+}
 
 Result<void> Generation::prepare() {
   for (const Step& step : program.steps) pools[step.slot].reserved += step.max_children;
   bool enough = roots.ensure_free(1);
   for (ChildPool& each : pools) enough = enough && each.pool.ensure_free(each.reserved);
-  if (enough) return {};
+  if (enough) return hold_locals();
   return make_error(Errc::no_memory, "{}: no memory for the reserve of {} bytes a request",
                     program.top->name, program.frame_bytes);
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
 #include "program/pool.h"
 #include "program/program.h"
@@ -49,6 +50,11 @@ class Generation {
   BioPool roots;
   std::deque<ChildPool> pools;             // by slot
   std::unique_ptr<bool[]> reserve_in_use;  // by step; touched by the step's context alone
+
+ private:
+  Result<void> hold_locals();
+
+  std::vector<void*> held_locals_;  // bodies whose state in the lane this generation keeps
 };
 
 }  // namespace ashlar

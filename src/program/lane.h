@@ -44,6 +44,9 @@ class Lane final : public Context {
   void post(Bio& bio) noexcept override;
   // Runs `task` on the lane's thread, in wait() or poll(). THREAD: any.
   void post_task(std::function<void()> task);
+  void request_attention() override {
+    post_task([this] { locals().attend(*this); });
+  }
   // Makes a wait() in progress, or the next one, return. THREAD: any.
   void wake() noexcept;
 

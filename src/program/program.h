@@ -82,6 +82,7 @@ struct StepInfo {
   StepKind kind = StepKind::geom;
   ChildFn on_child = nullptr;
   CancelFn on_cancel = nullptr;
+  MakeLocalFn make_local = nullptr;
   Provider* provider = nullptr;   // whose requests the step serves; the step's geom is its geom
   std::uint32_t pad_bytes = 0;    // with the saved offset where there is a completion
   std::int32_t parent = kNoStep;  // the step whose edge leads here

@@ -14,6 +14,7 @@ Worker::~Worker() {
   }
   wake_.notify_one();
   thread_.join();
+  locals().clear();
   ASHLAR_ASSERT(inbox_.empty());
   ASHLAR_ASSERT(custody.empty());
 }
@@ -59,7 +60,10 @@ void Worker::main() noexcept {
       if (stop_ && arrived.empty() && !has_work()) return;
     }
     receive(arrived);
-    if (scan) scan_for_cancelled();
+    if (scan) {
+      scan_for_cancelled();
+      locals().attend(*this);
+    }
     run_timers();
     run();
   }

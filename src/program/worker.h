@@ -25,6 +25,8 @@ class Worker final : public Context {
   // THREAD: any.
   void request_cancel_scan() noexcept;
 
+  void request_attention() override { request_cancel_scan(); }
+
   // The bios that entered a region of this worker and have not left it. THREAD: the worker's.
   List<CustodyRecord, &CustodyRecord::link> custody;
 

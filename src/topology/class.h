@@ -84,6 +84,12 @@ class GeomBody {
   // Consumer k is gone. True: the geom goes on without it. False: it withers.
   virtual bool on_consumer_lost(std::uint32_t /*consumer*/) { return false; }
 
+  // A provider of this geom was orphaned: what is under way must end, with Errc::gone, as soon as
+  // it can, and whatever comes later too. Called once for each provider, while lanes may be running
+  // the step: set an atomic flag, and have each context end what it holds (LocalSet, in
+  // program/local.h). Layers above a leaf need not do anything.
+  virtual void on_gone(std::uint32_t /*provider*/) noexcept {}
+
   // Consumer sizes changed: the provider's new size in bytes; nothing: it stays.
   virtual std::optional<std::uint64_t> on_resize(
       std::span<const std::uint64_t> /*consumer_sizes*/) {

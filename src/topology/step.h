@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "bio/bio.h"
@@ -79,6 +80,22 @@ enum class Placement : std::uint8_t {
   detached,  // On the geom's own worker thread; the compiler puts a hop before and after it.
 };
 
+// What a body keeps for one context, so that requests in several lanes share nothing: lists, pools,
+// counters. Reached by local_of() (program/local.h), without a lock.
+// OWNERSHIP: the context's, from before the first request can arrive there until after the last;
+// the body outlives it. THREAD: the context's, but for what the class itself makes atomic.
+class LocalState {
+ public:
+  LocalState() = default;
+  LocalState(const LocalState&) = delete;
+  LocalState& operator=(const LocalState&) = delete;
+  virtual ~LocalState() = default;
+
+  // LocalSet::request_attention() was called: some time later, on the context's thread.
+  virtual void attend(Context& /*cx*/) noexcept {}
+};
+
+using MakeLocalFn = std::unique_ptr<LocalState> (*)(void* body, Context& cx);
 using RequestFn = Verdict (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept;
 using ChildFn = void (*)(void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept;
 using CancelFn = void (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept;
@@ -86,9 +103,10 @@ using CancelFn = void (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept
 struct StepCode {
   void* body = nullptr;
   RequestFn on_request = nullptr;
-  RequestFn on_complete = nullptr;  // null: no interest in completion, and none is compiled
-  ChildFn on_child = nullptr;       // each child's end, before it is freed
-  CancelFn on_cancel = nullptr;     // required of a step that answers held()
+  RequestFn on_complete = nullptr;   // null: no interest in completion, and none is compiled
+  ChildFn on_child = nullptr;        // each child's end, before it is freed
+  CancelFn on_cancel = nullptr;      // required of a step that answers held()
+  MakeLocalFn make_local = nullptr;  // null: the body keeps nothing per context
   std::uint32_t pad_bytes = 0;
   std::uint16_t max_children = 0;  // the most that one on_request or on_complete builds
 };

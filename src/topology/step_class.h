@@ -10,6 +10,8 @@
 //     Verdict on_complete(Bio& bio, CountPad& pad, Context& cx) noexcept;   // optional
 //     void on_child(Bio& bio, Bio& child, CountPad& pad, Context& cx) noexcept;  // optional
 //     void on_cancel(Bio& bio, CountPad& pad, Context& cx) noexcept;        // if it holds
+//     using Local = CountLocal;                             // if it keeps state per context,
+//     std::unique_ptr<Local> make_local(Context& cx);       // see LocalState and program/local.h
 //   };
 //
 // A pad is raw memory in the bio's frame: on_request fills it before on_complete reads it. It is
@@ -56,6 +58,11 @@ class StepClass : public GeomBody {
     if constexpr (requires(Derived & d, Bio & b, Pad & p, Context & c) { d.on_cancel(b, p, c); }) {
       code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
         static_cast<Derived*>(body)->on_cancel(bio, *static_cast<Pad*>(pad), cx);
+      };
+    }
+    if constexpr (requires { typename Derived::Local; }) {
+      code.make_local = [](void* body, Context& cx) -> std::unique_ptr<LocalState> {
+        return static_cast<Derived*>(body)->make_local(cx);
       };
     }
     if constexpr (requires(const Derived& d) { d.max_children(); }) {

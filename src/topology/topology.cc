@@ -303,6 +303,7 @@ void Topology::orphan(Provider& first, Errc reason) {
     reached.pop_front();
     if (provider.orphaned != Errc::ok) continue;
     provider.orphaned = reason;
+    provider.geom->body_->on_gone(provider.index);
     if (listener_ != nullptr) listener_->on_orphan(provider);
     for (Consumer* consumer : provider.consumers) {
       if (consumer->geom == nullptr || consumer->geom->withering_) continue;
