@@ -7,6 +7,7 @@
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
   CLASS(concat)                       \
   CLASS(delay)                        \
+  CLASS(file)                         \
   CLASS(fault)                        \
   CLASS(linear)                       \
   CLASS(memory)                       \
