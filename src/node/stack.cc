@@ -3,6 +3,8 @@
 
 #include <toml++/toml.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -142,10 +144,15 @@ Result<StackDescription> parse_stack(std::string_view text, const std::string& p
 }
 
 Result<StackDescription> load_stack(const std::string& path) {
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  if (!file) return make_error(Errc::not_found, "{}: cannot be read", path);
   std::ostringstream text;
-  text << file.rdbuf();
+  // A directory opens, and fails at the first byte.
+  if (file) text << file.rdbuf();
+  if (!file || errno == EISDIR) {
+    const int problem = errno != 0 ? errno : EIO;
+    return make_error(errc_from_errno(problem), "{}: {}", path, std::strerror(problem));
+  }
   return parse_stack(text.str(), path, std::filesystem::path(path).parent_path().string());
 }
 

@@ -1,0 +1,166 @@
+// The only file that knows CLI11. Every verb's options are declared here, beside its examples.
+#include "cli/app.h"
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "cli/version.h"
+
+namespace ashlar::cli {
+namespace {
+
+const std::map<std::string, EngineChoice> kEngines = {{"auto", EngineChoice::automatic},
+                                                      {"io_uring", EngineChoice::io_uring},
+                                                      {"threads", EngineChoice::threads}};
+const std::map<std::string, Dispatch> kDispatches = {{"direct", Dispatch::direct},
+                                                     {"queued", Dispatch::queued}};
+
+// One of a few words, as an enumerator.
+template <typename Choice>
+CLI::Option* add_choice(CLI::App& verb, const char* flag, Choice& into,
+                        const std::map<std::string, Choice>& words, const char* help) {
+  std::string known;
+  for (const auto& [word, choice] : words) known += (known.empty() ? "" : "|") + word;
+  return verb
+      .add_option_function<std::string>(
+          flag,
+          [&into, &words, flag, known](const std::string& word) {
+            const auto found = words.find(word);
+            if (found == words.end()) {
+              throw CLI::ValidationError(flag, fmt::format("takes {}, not '{}'", known, word));
+            }
+            into = found->second;
+          },
+          help)
+      ->option_text(known);
+}
+
+void add_stack_options(CLI::App& verb, StackOptions& stack) {
+  verb.add_option("-a,--image", stack.images, "an image or block device; again for the next disk")
+      ->option_text("IMAGE")
+      ->allow_extra_args(false);
+  verb.add_option("-f,--stack", stack.stacks, "a stack file that declares images and geoms")
+      ->option_text("STACK.toml")
+      ->allow_extra_args(false);
+  add_choice(verb, "--dispatch", stack.dispatch, kDispatches,
+             "direct: in the caller's context (default); queued: a queue between all layers");
+  add_choice(verb, "--engine", stack.engine, kEngines,
+             "how files are read: auto takes io_uring where the system allows it");
+  verb.add_flag_callback(
+      "--no-direct", [&stack] { stack.direct = false; }, "go through the page cache, no O_DIRECT");
+}
+
+// Everything the command line can say, and what it said.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", std::string("ashlar ") + kVersion);
+    app_.get_formatter()->column_width(30);
+    app_.footer(
+        "Opening is read-only unless --write is given. Exit status: 0 fine, 1 failed, 2 wrong "
+        "usage.\n`ashlar VERB --help` has each verb's options and examples.");
+    add_tree();
+    add_sum();
+  }
+
+  // Exit status.
+  int run(int argc, char** argv) {
+    if (const std::string unknown = unknown_verb(argc, argv); !unknown.empty()) {
+      return wrong_usage(unknown);
+    }
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+      return refuse(problem);
+    }
+    if (stack_->images.empty() && stack_->stacks.empty()) {
+      return wrong_usage("give an image with -a IMAGE, or a stack with -f STACK.toml");
+    }
+    auto status = verb_();
+    if (status) return *status;
+    // Whoever read our output has seen enough.
+    if (status.error().code == Errc::disconnected) return kFine;
+    complain(status.error().message);
+    return kFailed;
+  }
+
+ private:
+  template <typename Options>
+  CLI::App& add_verb(const char* name, const char* help, Options& options,
+                     Result<int> (*act)(const Options&), const char* examples) {
+    CLI::App* verb = app_.add_subcommand(name, help);
+    verb->footer(examples);
+    verb->get_formatter()->column_width(30);
+    add_stack_options(*verb, options.stack);
+    verb->callback([this, &options, act] {
+      stack_ = &options.stack;
+      verb_ = [&options, act] { return act(options); };
+    });
+    return *verb;
+  }
+
+  void add_tree() {
+    CLI::App& verb = add_verb("tree", "What is on the disks: every device, and why it is there",
+                              tree_, &run_tree,
+                              "Examples:\n"
+                              "  ashlar tree -a disk.img\n"
+                              "  ashlar tree -a a.img -a b.img -f stripe.toml --json\n");
+    verb.add_flag("--json", tree_.json, "for programs");
+  }
+
+  void add_sum() {
+    CLI::App& verb = add_verb("sum", "SHA-256 of each device, or of one", sum_, &run_sum,
+                              "Examples:\n"
+                              "  ashlar sum -a disk.img            every device\n"
+                              "  ashlar sum -a disk.img p1         one of them\n"
+                              "  ashlar sum -a disk.img label:root --json\n");
+    verb.add_option("DEVICE", sum_.device, "a name, an alias, or the last part of a name");
+    verb.add_flag("--json", sum_.json, "for programs");
+  }
+
+  // A sentence where the first word is no verb; CLI11's own would not say which there are.
+  std::string unknown_verb(int argc, char** argv) const {
+    const std::string_view word = argc > 1 ? argv[1] : "";
+    if (word.starts_with("-")) return {};
+    std::string known;
+    for (const CLI::App* verb : app_.get_subcommands(nullptr)) {
+      if (verb->get_name() == word) return {};
+      known += (known.empty() ? "" : ", ") + verb->get_name();
+    }
+    if (word.empty()) return fmt::format("say what to do: {}", known);
+    return fmt::format("there is no verb '{}'; known are: {}", word, known);
+  }
+
+  int refuse(const CLI::ParseError& problem) {
+    if (problem.get_exit_code() == 0) return app_.exit(problem);  // --help, --version
+    return wrong_usage(problem.what());
+  }
+
+  int wrong_usage(std::string_view sentence) {
+    const auto verbs = app_.get_subcommands();
+    const std::string verb = verbs.empty() ? "" : verbs.front()->get_name() + " ";
+    complain(fmt::format("{}; `ashlar {}--help` tells more", sentence, verb));
+    return kWrongUsage;
+  }
+
+  CLI::App app_{"A block I/O stack for user space", "ashlar"};
+  std::function<Result<int>()> verb_;
+  const StackOptions* stack_ = nullptr;  // the verb's
+  TreeOptions tree_;
+  SumOptions sum_;
+};
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write, and answered there
+  fill_standard_descriptors();
+  return CommandLine().run(argc, argv);
+}
+
+}  // namespace ashlar::cli
