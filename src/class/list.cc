@@ -5,11 +5,14 @@
 
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
+  CLASS(bsdlabel)                     \
   CLASS(concat)                       \
   CLASS(delay)                        \
-  CLASS(file)                         \
   CLASS(fault)                        \
+  CLASS(file)                         \
+  CLASS(gpt)                          \
   CLASS(linear)                       \
+  CLASS(mbr)                          \
   CLASS(memory)                       \
   CLASS(null)                         \
   CLASS(passthrough)                  \
