@@ -197,11 +197,11 @@ TEST_P(EngineLoad, event_descriptor_wakes_a_lane_asleep_in_epoll) {
 
 TEST_P(EngineLoad, cancels_what_waits_for_room) {
   remake({.queue_depth = 1, .threads = 1});
-  const Pipe pipe;
+  const Pipe pipe, silent;
   const TempFile file(4096);
   Job running(EngineOp::read, pipe.reader(), 0, 1);
-  Job waiting(EngineOp::read, file.fd(), 0, 4096);
-  Job last(EngineOp::read, file.fd(), 0, 4096);
+  Job waiting(EngineOp::read, silent.reader(), 0, 1);
+  Job last(EngineOp::write, file.fd(), 0, 4096);
   for (Job* job : {&running, &waiting, &last}) engine->submit(*job);
   engine->flush();
   engine->cancel(waiting);
@@ -253,14 +253,16 @@ TEST_P(EngineLoad, cancels_what_is_running_or_lets_it_finish) {
             is_threads() ? static_cast<std::int64_t>(more_than_a_pipe_holds) : -ECANCELED);
 }
 
-// Random cancels against reads of two kinds, from outside and from inside completions.
+// Random cancels of reads and writes, which go different ways through the engines.
+// inside completions.
 TEST_P(EngineLoad, completes_each_request_once_under_random_cancels) {
   remake({.queue_depth = 8, .threads = 3});
   const TempFile file(1024 * kBlockBytes);
   std::mt19937 random(7);
   std::vector<std::unique_ptr<Job>> jobs;
   for (std::uint64_t i = 0; i < 2000; ++i) {
-    jobs.push_back(std::make_unique<Job>(EngineOp::read, file.fd(), i * 7, kBlockBytes));
+    jobs.push_back(std::make_unique<Job>(i % 2 == 0 ? EngineOp::read : EngineOp::write, file.fd(),
+                                         i * 7, kBlockBytes));
     engine->submit(*jobs.back());
     Job& victim = *jobs[random() % jobs.size()];
     if (random() % 3 == 0 && victim.completions == 0) engine->cancel(victim);
