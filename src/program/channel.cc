@@ -74,7 +74,7 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home, OpSet ops) noexce
   if (payload && bio.length > kMaxRequestBytes) return refused(Errc::invalid);
   const bool whole = bio.length <= (payload ? program.max_request_bytes : program.max_range_bytes);
   const Edge& entry = whole ? program.entry : program.carve_entry;
-  bio.offset += entry.add_bytes;
+  if (bio.op != Op::flush) bio.offset += entry.add_bytes;
   bio.pc = entry.target;
   return true;
 }

@@ -38,7 +38,8 @@ class Split {
 inline void cross(Bio& bio, const Edge& edge) noexcept {
   ASHLAR_ASSERT(bio.offset <= edge.size_bytes && bio.length <= edge.size_bytes - bio.offset);
   ASHLAR_ASSERT(((bio.offset | bio.length) & edge.align_mask) == 0);
-  bio.offset += edge.add_bytes;
+  // A flush has no place: it stays at 0, wherever the folded maps lead.
+  bio.offset = bio.length != 0 ? bio.offset + edge.add_bytes : 0;
   bio.pc = edge.target;
 }
 
