@@ -20,3 +20,12 @@ if(benchmark_FOUND AND BENCH_LIBNBD_FOUND)
     add_dependencies(benches ${name})
   endforeach()
 endif()
+
+# The client that measures NBD servers, bin/nbd_lean: driven by bench/nbd/run.py.
+file(GLOB ASHLAR_NBD_LEAN CONFIGURE_DEPENDS bench/nbd/*.cc)
+add_executable(nbd_lean EXCLUDE_FROM_ALL ${ASHLAR_NBD_LEAN})
+target_include_directories(nbd_lean PRIVATE ${CMAKE_SOURCE_DIR})
+target_link_libraries(nbd_lean PRIVATE ashlar)
+if(TARGET benches)
+  add_dependencies(benches nbd_lean)
+endif()

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Measures NBD servers side by side: 4 KiB random requests over a unix socket, one connection.
+
+    bench/nbd/run.py [--ashlar PROGRAM] [--lean PROGRAM] [--rounds N] [--seconds S] [--json FILE]
+                     [--only NAME[,NAME]] [--case NAME[,NAME]] [--server NAME=COMMAND]...
+
+All servers run at once, idle but for the one that is measured. A round visits each pair of case and
+server once, so that a disturbance of the machine meets all of them; the figure of a pair is the
+median over the rounds. Two figures each: requests per second, and nanoseconds of processor time
+that the server's process took per request (all of its threads, read from its CPU-time clock).
+
+--server adds another one: COMMAND in which {socket} stands for the path it shall listen on and
+{disk} for a raw file of the benchmark's size. Only the Python standard library is needed.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DISK_MIB = 64
+START_SECONDS = 10
+STACK = """# The disk that the benchmark serves: memory, nothing above it.
+[[geom]]
+class = "memory"
+name = "disk"
+size = "{mib}MiB"
+"""
+
+
+@dataclass
+class Server:
+    name: str
+    command: list[str]
+    socket: Path
+    process: subprocess.Popen | None = None
+    log: Path | None = None
+
+    def start(self) -> None:
+        self.log = self.socket.with_suffix(".log")
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.socket.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not start: {self.log.read_text().strip()}")
+            time.sleep(0.02)
+
+    def cpu_ns(self) -> int:
+        """Processor time of the whole process, also of threads that have ended."""
+        clock = (~self.process.pid << 3) | 2  # CPUCLOCK_SCHED, per process
+        return time.clock_gettime_ns(clock)
+
+    def uri(self) -> str:
+        return f"nbd+unix:///?socket={self.socket}"
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Case:
+    """One way to load a server; `run` returns (requests, requests per second)."""
+    name: str
+    client: str
+    write: bool
+    depth: int
+
+    def run(self, server: Server, args) -> tuple[int, float]:
+        return self.run_fio(server, args) if self.client == "fio" else self.run_lean(server, args)
+
+    def run_lean(self, server: Server, args) -> tuple[int, float]:
+        command = [str(args.lean), "--socket", str(server.socket), "--depth", str(self.depth),
+                   "--seconds", str(args.seconds)]
+        if self.write:
+            command.append("--write")
+        if args.structured:
+            command.append("--structured")
+        result = json.loads(output_of(command))
+        return result["requests"], result["requests_per_second"]
+
+    def run_fio(self, server: Server, args) -> tuple[int, float]:
+        # The engine prints to the standard output too: the JSON is what follows.
+        printed = output_of([
+            "fio", "--name=nbd", "--ioengine=nbd", f"--uri={server.uri()}",
+            f"--rw={'randwrite' if self.write else 'randread'}", "--bs=4k",
+            f"--iodepth={self.depth}", f"--size={DISK_MIB}m", "--time_based", "--thread",
+            f"--runtime={args.seconds}", "--norandommap", "--randrepeat=1",
+            "--output-format=json"])
+        result = json.loads(printed[printed.index("{"):])
+        side = result["jobs"][0]["write" if self.write else "read"]
+        return side["total_ios"], side["iops"]
+
+
+CASES = [
+    Case("fio read QD1", "fio", False, 1),
+    Case("fio read QD32", "fio", False, 32),
+    Case("lean read QD1", "lean", False, 1),
+    Case("lean read QD32", "lean", False, 32),
+    Case("lean write QD1", "lean", True, 1),
+    Case("lean write QD32", "lean", True, 32),
+]
+
+
+@dataclass
+class Samples:
+    rates: list[float] = field(default_factory=list)
+    cpu_ns: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict:
+        return {
+            "requests_per_second": round(statistics.median(self.rates), 1),
+            "server_cpu_ns_per_request": round(statistics.median(self.cpu_ns), 1),
+            "rates": [round(rate, 1) for rate in self.rates],
+            "cpu_ns": [round(ns, 1) for ns in self.cpu_ns],
+        }
+
+
+def output_of(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def make_disk(folder: Path) -> Path:
+    """Random bytes: a server must not get away with knowing that they are zero."""
+    disk = folder / "disk.raw"
+    with open(disk, "wb") as file:
+        for _ in range(DISK_MIB):
+            file.write(os.urandom(1 << 20))
+    return disk
+
+
+def known_servers(folder: Path, disk: Path, args) -> list[Server]:
+    """Those of the peers that are installed, and Ashlar where it is built."""
+    servers = []
+
+    def add(name: str, *command: str) -> None:
+        socket = folder / f"{name}.sock"
+        words = [word.format(socket=socket, disk=disk, folder=folder) for word in command]
+        if shutil.which(words[0]):
+            servers.append(Server(name, words, socket))
+        else:
+            print(f"{name}: {words[0]} is missing, left out", file=sys.stderr)
+
+    stack = folder / "memory.toml"
+    stack.write_text(STACK.format(mib=DISK_MIB))
+    add("ashlar", str(args.ashlar), "serve", "-f", str(stack), "--write", "--nbd", "unix:{socket}")
+    add("nbdkit", "nbdkit", "-f", "-U", "{socket}", "memory", f"{DISK_MIB}M")
+    add("nbdkit-t1", "nbdkit", "-f", "-t", "1", "-U", "{socket}", "memory", f"{DISK_MIB}M")
+    for aio in ("threads", "io_uring"):
+        # Each has a file of its own: QEMU locks it.
+        own = folder / f"qemu-{aio}.raw"
+        shutil.copyfile(disk, own)
+        add(f"qemu-{aio}", "qemu-nbd", "-t", "-f", "raw", f"--aio={aio}", "-k", "{socket}",
+            str(own))
+    for text in args.server:
+        name, command = text.split("=", 1)
+        add(name, *shlex.split(command))
+    wanted = set(args.only.split(",")) if args.only else None
+    return [server for server in servers if wanted is None or server.name in wanted]
+
+
+def fill(server: Server, disk: Path) -> None:
+    output_of(["nbdcopy", str(disk), server.uri()])
+
+
+def start_all(servers: list[Server], disk: Path) -> list[Server]:
+    running = []
+    for server in servers:
+        try:
+            server.start()
+            fill(server, disk)
+            running.append(server)
+        except RuntimeError as error:
+            print(f"{error}; left out", file=sys.stderr)
+            server.stop()
+    return running
+
+
+def measure(servers: list[Server], cases: list[Case], args) -> dict:
+    samples = {(case.name, server.name): Samples() for case in cases for server in servers}
+    for number in range(args.rounds):
+        for case in cases:
+            for server in servers:
+                before = server.cpu_ns()
+                requests, rate = case.run(server, args)
+                spent = server.cpu_ns() - before
+                sample = samples[case.name, server.name]
+                sample.rates.append(rate)
+                sample.cpu_ns.append(spent / max(requests, 1))
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+    return samples
+
+
+def verdicts(results: dict) -> list[str]:
+    """Ashlar against the better peer of each case, in the terms of the targets."""
+    lines = []
+    for case, by_server in results.items():
+        ours = by_server.get("ashlar")
+        peers = [value for name, value in by_server.items() if name != "ashlar"]
+        if ours is None or not peers:
+            continue
+        rate = ours["requests_per_second"] / max(p["requests_per_second"] for p in peers)
+        cpu = ours["server_cpu_ns_per_request"] / min(p["server_cpu_ns_per_request"] for p in peers)
+        lines.append(f"{case:<16} {rate:5.2f} times the best peer's requests, "
+                     f"{cpu:5.2f} times the best peer's processor time")
+    return lines
+
+
+def print_table(results: dict, servers: list[Server]) -> None:
+    names = [server.name for server in servers]
+    print(f"{'':<16}" + "".join(f"{name:>22}" for name in names))
+    for case, by_server in results.items():
+        cells = []
+        for name in names:
+            value = by_server[name]
+            cells.append(f"{value['requests_per_second'] / 1000:8.1f} k/s "
+                         f"{value['server_cpu_ns_per_request'] / 1000:6.2f} µs")
+        print(f"{case:<16}" + "".join(f"{cell:>22}" for cell in cells))
+    print("\n".join(verdicts(results)))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    release = ROOT / "build/release/bin"
+    parser.add_argument("--ashlar", type=Path, default=release / "ashlar")
+    parser.add_argument("--lean", type=Path, default=release / "nbd_lean")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=1, help="length of one run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", help="servers, separated by commas")
+    parser.add_argument("--case", help="parts of case names, separated by commas")
+    parser.add_argument("--structured", action="store_true",
+                        help="the lean client asks for structured replies")
+    parser.add_argument("--server", action="append", default=[], metavar="NAME=COMMAND")
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_arguments()
+    wanted = args.case.split(",") if args.case else [""]
+    cases = [case for case in CASES if any(part in case.name for part in wanted)]
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="ashlar-nbd-", dir=base) as name:
+        folder = Path(name)
+        disk = make_disk(folder)
+        servers = known_servers(folder, disk, args)
+        try:
+            servers = start_all(servers, disk)
+            samples = measure(servers, cases, args)
+        finally:
+            for server in servers:
+                server.stop()
+    results = {case.name: {server.name: samples[case.name, server.name].summary()
+                           for server in servers} for case in cases}
+    print_table(results, servers)
+    if args.json:
+        args.json.write_text(json.dumps({"nbd": results, "cpus": os.cpu_count()}, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
