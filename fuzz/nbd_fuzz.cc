@@ -156,7 +156,7 @@ void transmit(const ChosenExport& chosen, ByteView early, Wire& wire) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   Wire wire(std::as_bytes(std::span(data + 1, size - 1)), data[0]);
-  const StaticDirectory directory(exports());
+  StaticDirectory directory(exports());
   Negotiation negotiation(directory);
   const ByteView early = negotiate(negotiation, wire);
   if (negotiation.state() != NegotiationState::transmission) return 0;

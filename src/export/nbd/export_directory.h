@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+
 namespace ashlar::nbd {
 
 // Facts of one export, as they are told to a client.
@@ -41,6 +43,11 @@ class ExportDirectory {
 
   // The export that `name` (canonical, an alias, or "" for the default one) stands for, or nothing.
   virtual std::optional<ExportInfo> find(std::string_view name) const = 0;
+
+  // The client wants to use it. Here a device is opened, which may be refused: not_found where
+  // there is no such export, anything else with a sentence for the client. The facts may be more
+  // exact than those of find().
+  virtual Result<ExportInfo> choose(std::string_view name) = 0;
 };
 
 }  // namespace ashlar::nbd

@@ -30,7 +30,7 @@ struct Negotiation::InfoRequest {
   bool wants_block_size = false;
 };
 
-Negotiation::Negotiation(const ExportDirectory& directory) : directory_(directory) {
+Negotiation::Negotiation(ExportDirectory& directory) : directory_(directory) {
   const ByteSpan greeting(grow_output(kGreetingBytes), kGreetingBytes);
   store_be(greeting, 0, kServerMagic);
   store_be(greeting, 8, kOptionMagic);
@@ -136,13 +136,13 @@ void Negotiation::take_option() {
       return answer_export_name();
     case Option::abort:
       reply(OptionReply::ack);
-      return close("the client ended the negotiation");
+      return close("");
     case Option::list:
       return answer_list();
     case Option::info:
-      return answer_info(false);
+      return answer_info();
     case Option::go:
-      return answer_info(true);
+      return answer_go();
     case Option::structured_reply:
       return answer_structured_reply();
   }
@@ -151,13 +151,14 @@ void Negotiation::take_option() {
 
 void Negotiation::answer_export_name() {
   const std::string_view name = as_text(input_);
-  std::optional<ExportInfo> info = is_valid_name(name) ? directory_.find(name) : std::nullopt;
-  if (!info) return close("the client asked for an export that does not exist");
+  if (!is_valid_name(name)) return close("the export name is malformed");
+  Result<ExportInfo> info = directory_.choose(name);
+  if (!info) return close(info.error().message);
   const std::size_t count = 10 + (no_zeroes_ ? 0 : kExportNameZeroes);
   const ByteSpan into(grow_output(count), count);
   store_be(into, 0, info->size_bytes);
   store_be(into, 8, transmission_flags(*info, structured_replies_));
-  choose(std::move(*info), name, false);
+  enter_transmission(*std::move(info), false);
 }
 
 void Negotiation::answer_list() {
@@ -190,19 +191,35 @@ std::optional<Negotiation::InfoRequest> Negotiation::parse_info(ByteView data) {
   return request;
 }
 
-void Negotiation::answer_info(bool go) {
+void Negotiation::answer_info() {
   const std::optional<InfoRequest> request = parse_info(input_);
   if (!request) return reply(OptionReply::error_invalid, "the option's data is malformed");
-  std::optional<ExportInfo> info = directory_.find(request->name);
+  const std::optional<ExportInfo> info = directory_.find(request->name);
   if (!info) return reply(OptionReply::error_unknown, "there is no export of this name");
-  reply_info_export(*info);
-  if (request->wants_name) reply_info_text(Info::name, info->name);
-  if (request->wants_description && !info->description.empty()) {
-    reply_info_text(Info::description, info->description);
+  describe(*request, *info);
+}
+
+void Negotiation::answer_go() {
+  const std::optional<InfoRequest> request = parse_info(input_);
+  if (!request) return reply(OptionReply::error_invalid, "the option's data is malformed");
+  Result<ExportInfo> info = directory_.choose(request->name);
+  if (!info) {
+    const bool unknown = info.error().code == Errc::not_found;
+    return reply(unknown ? OptionReply::error_unknown : OptionReply::error_policy,
+                 std::string_view(info.error().message).substr(0, kMaxStringBytes));
   }
-  if (request->wants_block_size) reply_info_block_size(*info);
+  describe(*request, *info);
+  enter_transmission(*std::move(info), request->wants_block_size);
+}
+
+void Negotiation::describe(const InfoRequest& request, const ExportInfo& info) {
+  reply_info_export(info);
+  if (request.wants_name) reply_info_text(Info::name, info.name);
+  if (request.wants_description && !info.description.empty()) {
+    reply_info_text(Info::description, info.description);
+  }
+  if (request.wants_block_size) reply_info_block_size(info);
   reply(OptionReply::ack);
-  if (go) choose(std::move(*info), request->name, request->wants_block_size);
 }
 
 void Negotiation::answer_structured_reply() {
@@ -211,18 +228,16 @@ void Negotiation::answer_structured_reply() {
   reply(OptionReply::ack);
 }
 
-void Negotiation::choose(ExportInfo info, std::string_view requested_name,
-                         bool block_size_requested) {
+void Negotiation::enter_transmission(ExportInfo info, bool block_size_requested) {
   chosen_ = ChosenExport{.info = std::move(info),
-                         .requested_name = std::string(requested_name),
                          .structured_replies = structured_replies_,
                          .block_size_requested = block_size_requested};
   state_ = NegotiationState::transmission;
 }
 
-void Negotiation::close(std::string_view reason) noexcept {
+void Negotiation::close(std::string reason) noexcept {
   state_ = NegotiationState::closed;
-  reason_ = reason;
+  reason_ = std::move(reason);
 }
 
 // Appends `count` zero bytes to the output and returns where they begin.

@@ -47,7 +47,6 @@ enum class NegotiationState : std::uint8_t {
 
 struct ChosenExport {
   ExportInfo info;
-  std::string requested_name;  // as the client spelled it; pass it to the directory to open it
   bool structured_replies = false;
   bool block_size_requested = false;  // the client promised to keep to the block sizes
 };
@@ -55,7 +54,7 @@ struct ChosenExport {
 class Negotiation {
  public:
   // Puts the greeting into the output. `directory` must outlive the negotiation.
-  explicit Negotiation(const ExportDirectory& directory);
+  explicit Negotiation(ExportDirectory& directory);
 
   // Takes bytes from the client and returns how many were used: fewer than given when the state
   // left `haggling`, or when the output must be sent first (then feed the rest again).
@@ -67,8 +66,8 @@ class Negotiation {
   void sent(std::size_t count);
 
   NegotiationState state() const noexcept { return state_; }
-  // Why it is closed, for the log; static storage.
-  std::string_view reason() const noexcept { return reason_; }
+  // Why it is closed, for the log.
+  const std::string& reason() const noexcept { return reason_; }
   // REQUIRES: state() == transmission.
   const ChosenExport& chosen() const;
 
@@ -83,12 +82,14 @@ class Negotiation {
   void take_option();
   void answer_export_name();
   void answer_list();
-  void answer_info(bool go);
+  void answer_info();
+  void answer_go();
+  void describe(const InfoRequest& request, const ExportInfo& info);
   void answer_structured_reply();
   static std::optional<InfoRequest> parse_info(ByteView data);
 
-  void choose(ExportInfo info, std::string_view requested_name, bool block_size_requested);
-  void close(std::string_view reason) noexcept;
+  void enter_transmission(ExportInfo info, bool block_size_requested);
+  void close(std::string reason) noexcept;
 
   std::byte* grow_output(std::size_t count);
   void reply_header(OptionReply type, std::size_t data_bytes);
@@ -99,7 +100,7 @@ class Negotiation {
 
   enum class Stage : std::uint8_t { client_flags, option_header, option_data };
 
-  const ExportDirectory& directory_;
+  ExportDirectory& directory_;
   NegotiationState state_ = NegotiationState::haggling;
   Stage stage_ = Stage::client_flags;
   bool no_zeroes_ = false;
@@ -110,7 +111,7 @@ class Negotiation {
   std::vector<std::byte> input_;  // the message that is being received
   std::vector<std::byte> output_;
   std::size_t output_sent_ = 0;
-  std::string_view reason_;
+  std::string reason_;
   std::optional<ChosenExport> chosen_;
 };
 

@@ -122,7 +122,7 @@ class NegotiationTest : public ::testing::Test {
 };
 
 TEST(Negotiation, greets_with_fixed_newstyle) {
-  const StaticDirectory directory({});
+  StaticDirectory directory({});
   Negotiation negotiation(directory);
   const ByteView greeting = negotiation.output();
   ASSERT_EQ(greeting.size(), 18u);
@@ -175,7 +175,6 @@ TEST_F(NegotiationTest, go_leaves_the_bytes_behind_it_alone) {
   append(bytes, "requests");
   EXPECT_EQ(negotiation_.feed(bytes), option_bytes);
   EXPECT_EQ(negotiation_.chosen().info.name, "disk0");
-  EXPECT_EQ(negotiation_.chosen().requested_name, "");
   EXPECT_FALSE(negotiation_.chosen().structured_replies);
 }
 
@@ -194,6 +193,29 @@ TEST_F(NegotiationTest, unknown_export_is_an_error_and_haggling_goes_on) {
   EXPECT_EQ(only_reply().type, OptionReply::error_unknown);
   feed(option(Option::go, info_data("disk0", {})));
   EXPECT_EQ(negotiation_.state(), NegotiationState::transmission);
+}
+
+// A device that somebody else uses.
+class BusyDirectory final : public ExportDirectory {
+ public:
+  std::vector<std::string> names() const override { return {"disk0"}; }
+  std::optional<ExportInfo> find(std::string_view) const override { return disk(); }
+  Result<ExportInfo> choose(std::string_view) override {
+    return make_error(Errc::busy, "disk0 is open for writing by somebody else");
+  }
+};
+
+TEST(Negotiation, a_refused_choice_is_an_error_with_a_sentence) {
+  BusyDirectory directory;
+  Negotiation negotiation(directory);
+  negotiation.sent(kGreetingBytes);
+  Bytes bytes;
+  append_be(bytes, std::uint32_t{3});
+  negotiation.feed(bytes);
+  negotiation.feed(option(Option::go, info_data("disk0", {})));
+  EXPECT_EQ(load_be<std::uint32_t>(negotiation.output(), 12), 0x80000002u);
+  EXPECT_GT(load_be<std::uint32_t>(negotiation.output(), 16), 20u);
+  EXPECT_EQ(negotiation.state(), NegotiationState::haggling);
 }
 
 TEST_F(NegotiationTest, export_name_is_answered_with_or_without_zeroes) {

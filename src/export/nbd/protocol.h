@@ -37,6 +37,7 @@ enum class OptionReply : std::uint32_t {
   server = 2,
   info = 3,
   error_unsupported = 0x80000001,
+  error_policy = 0x80000002,
   error_invalid = 0x80000003,
   error_unknown = 0x80000006,
   error_too_big = 0x80000009,

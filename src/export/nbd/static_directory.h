@@ -26,6 +26,11 @@ class StaticDirectory final : public ExportDirectory {
     return std::nullopt;
   }
 
+  Result<ExportInfo> choose(std::string_view name) override {
+    if (std::optional<ExportInfo> info = find(name)) return *std::move(info);
+    return make_error(Errc::not_found, "there is no export '{}'", name);
+  }
+
  private:
   std::vector<ExportInfo> exports_;
 };
