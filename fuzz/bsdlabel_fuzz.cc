@@ -1,5 +1,5 @@
 // Fuzzes read_bsdlabel: an input is the start of a disk, and then of a slice of each flavour.
-#include "class/bsdlabel/bsdlabel_table.h"
+#include "class/bsd_disklabel.h"
 
 #include "fuzz/partition_input.h"
 

@@ -5,8 +5,11 @@
 
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
+  CLASS(bsdlabel)                     \
   CLASS(delay)                        \
   CLASS(fault)                        \
+  CLASS(gpt)                          \
+  CLASS(mbr)                          \
   CLASS(memory)                       \
   CLASS(null)                         \
   CLASS(passthrough)                  \

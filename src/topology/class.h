@@ -57,6 +57,7 @@ struct ProviderPlan {
   std::vector<std::string> aliases{};  // labels, UUIDs: "label:root", "uuid:..."
   std::string detail{};                // for people: "EFI System"
   bool read_only = false;
+  std::optional<PartitionFacts> partition{};  // for whoever tastes it
 };
 
 // A byte of a geom's consumer.

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,7 @@ struct Provider {
   Errc orphaned = Errc::ok;  // set once: why the device is gone
   Limits limits;
   std::vector<MapExtent> map;
+  std::optional<PartitionFacts> partition;
   std::vector<Consumer*> consumers;  // attached to it
   Access access;                     // the sum of theirs
 

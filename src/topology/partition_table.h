@@ -28,6 +28,8 @@ struct PartitionEntry {
   // An extended partition: it holds others and no data. Linux makes a device of its first KiB, so
   // that a boot loader can be written there; Ashlar makes none.
   bool container = false;
+  // A BSD slice of an MBR: the number that Linux gives to the first partition in it. 0: none.
+  std::uint32_t nested_number = 0;
 
   friend bool operator==(const PartitionEntry&, const PartitionEntry&) = default;
 };
@@ -36,6 +38,7 @@ struct PartitionTable {
   std::string scheme;                   // "mbr", "gpt" or "bsdlabel"
   std::uint32_t sector_bytes = 512;     // the unit the table counts in
   std::string disk_uuid;                // the table's own identity; empty where there is none
+  std::uint32_t next_number = 1;        // behind the last that was given out
   std::vector<PartitionEntry> entries;  // in the table's order; their numbers differ
   std::vector<std::string> evidence;    // why it was recognised, a sentence each
   std::vector<std::string> doubts;      // what is wrong with it; at most kMaxDoubts sentences

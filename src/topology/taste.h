@@ -11,6 +11,16 @@ namespace ashlar {
 
 // Synchronous reads of a provider on the control thread. Bounded: a taster that reads more than
 // kTasteBudget bytes gets an error, so that hostile metadata cannot make tasting endless.
+// What the table above a device says of it; GEOM's attributes of a slice. Some things can only be
+// read with it: a disklabel in a slice counts from the start of the disk.
+struct PartitionFacts {
+  std::string scheme;              // the class of the table, "mbr"
+  std::string type;                // as the table has it: "0xa5", a UUID
+  std::uint64_t offset_bytes = 0;  // from the start of the table's device
+  // The number that Linux gives to the first partition inside this one; 0: it looks for none.
+  std::uint32_t nested_number = 0;
+};
+
 class TasteReader {
  public:
   // Enough for a GPT with 128 Ki entries of 128 bytes in both copies, and for long chains.
@@ -25,6 +35,14 @@ class TasteReader {
   virtual std::uint64_t size_bytes() const = 0;
   virtual std::uint32_t block_size_bytes() const = 0;  // the device's own; a hint for sector size
   virtual const std::string& name() const = 0;         // for messages: "disk0"
+
+  // Null where the device is not a partition.
+  const PartitionFacts* partition() const { return partition_; }
+  // `facts` outlives the reader.
+  void set_partition(const PartitionFacts* facts) { partition_ = facts; }
+
+ private:
+  const PartitionFacts* partition_ = nullptr;
 };
 
 }  // namespace ashlar

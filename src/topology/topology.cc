@@ -107,7 +107,7 @@ Result<Geom*> Topology::create(const ClassInfo& info, CreateRequest request) {
       return make_error(Errc::gone, "{}: '{}': {} is gone", facts.name, request.name,
                         provider->name);
     }
-    readers.push_back(make_reader_ ? make_reader_(*provider) : nullptr);
+    readers.push_back(make_reader(*provider));
     views.push_back({provider->name, provider->size_bytes, provider->limits, readers.back().get()});
   }
   auto plan = info.create(CreateArguments{request.name, *parameters, views});
@@ -123,7 +123,7 @@ Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
   const ClassInfo* best_class = nullptr;
   for (const ClassInfo* info : classes) {
     if (info->taste == nullptr) continue;
-    const auto reader = make_reader_(provider);
+    const auto reader = make_reader(provider);
     auto offer = info->taste(*reader);
     if (!offer) {
       outcome.doubts.push_back(offer.error().message);
@@ -148,6 +148,13 @@ Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
   if (!geom) return geom.error();
   outcome.geom = *geom;
   return outcome;
+}
+
+std::unique_ptr<TasteReader> Topology::make_reader(Provider& provider) const {
+  if (!make_reader_) return nullptr;
+  auto reader = make_reader_(provider);
+  if (provider.partition) reader->set_partition(&*provider.partition);
+  return reader;
 }
 
 Result<void> Topology::check_plan(const ClassInfo& info, const CreateRequest& request,
@@ -201,6 +208,7 @@ Result<Geom*> Topology::adopt(const ClassInfo& info, CreateRequest request, Geom
     provider->detail = std::move(each.detail);
     provider->size_bytes = each.size_bytes;
     provider->map = std::move(each.map);
+    provider->partition = std::move(each.partition);
     provider->read_only = each.read_only;
     for (const auto& consumer : geom->consumers_) {
       provider->read_only = provider->read_only || consumer->provider->read_only;

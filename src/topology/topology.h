@@ -100,6 +100,7 @@ class Topology {
   Result<void> check_plan(const ClassInfo& info, const CreateRequest& request,
                           const GeomPlan& plan) const;
   void remove(Geom& geom);
+  std::unique_ptr<TasteReader> make_reader(Provider& provider) const;
 
   std::vector<std::unique_ptr<Geom>> geoms_;  // in order of creation: consumers before users
   std::map<std::string, Provider*, std::less<>> names_;

@@ -11,7 +11,9 @@
 #include <string>
 #include <unordered_set>
 
+#include "class/bsd_disklabel.h"
 #include "class/mbr/mbr_types.h"
+#include "class/slice_reader.h"
 #include "topology/boot_sector.h"
 
 namespace ashlar {
@@ -76,6 +78,8 @@ class MbrWalk {
 
  private:
   void add_primary(std::uint32_t number, const Slot& slot);
+  // Reads the labels in BSD slices as far as their number of partitions matters to the next slice.
+  void number_slices();
   void walk_chain(const Slot& extended);
   // Adds the data partitions of one EBR; true where there was at least one.
   bool add_logicals(const Slots& slots, std::uint64_t ebr, std::uint64_t window_sectors,
@@ -189,6 +193,18 @@ void MbrWalk::walk_chain(const Slot& extended) {
                                kMaxEmptyLinks));
 }
 
+void MbrWalk::number_slices() {
+  for (PartitionEntry& entry : table.entries) {
+    if (entry.number >= kFirstLogical) continue;
+    const auto flavour = bsd_flavour(primary_[entry.number - 1].type);
+    if (!flavour) continue;
+    entry.nested_number = table.next_number;
+    SliceReader slice(reader_, entry.extent);
+    const auto nested = read_bsdlabel(slice, {*flavour, entry.extent.offset, table.next_number});
+    if (nested) table.next_number = nested->next_number;
+  }
+}
+
 void MbrWalk::run() {
   for (std::uint32_t i = 0; i < primary_.size(); ++i) {
     if (!primary_[i].used()) continue;
@@ -196,6 +212,8 @@ void MbrWalk::run() {
     if (primary_[i].extended()) walk_chain(primary_[i]);
   }
   note_overlaps(table);
+  table.next_number = next_logical_;
+  number_slices();
 }
 
 // Whether the table makes sense with sectors of that size: everything lies on the device, and an

@@ -7,6 +7,9 @@
 // the chain. In an EBR a data entry counts from the EBR itself, a link from the first EBR of the
 // extended partition. Source of the rules: the behaviour of Linux, block/partitions/msdos.c.
 //
+// Partitions inside BSD slices get the numbers behind the logical ones; bsdlabel makes devices of
+// them, and mbr says from where on to count (PartitionEntry::nested_number).
+//
 // What is not an MBR (Errc::not_found): no 55 aa; a boot flag that is neither 0 nor 0x80, which
 // means the boot sector of a file system; a table without a used slot; an AIX label; a slot of
 // type 0xee. The last belongs to gpt alone, hybrid or not: where the GPT behind it is lost, Linux

@@ -1,4 +1,5 @@
-// Reads a BSD disklabel: on a bare disk, or inside a slice of an MBR.
+// Reads a BSD disklabel: on a bare disk, or inside a slice of an MBR. Shared by two classes:
+// bsdlabel makes devices of it, mbr gives numbers to what lies in one slice behind another.
 //
 //   byte 0 of the label (FreeBSD sys/disk/bsd.h; all numbers little-endian):
 //   0 magic 0x82564557 | 40 bytes per sector | 132 magic again | 136 checksum: xor of all 16-bit
@@ -24,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/result.h"
 #include "topology/partition_table.h"
@@ -35,6 +37,9 @@ namespace ashlar {
 inline constexpr std::uint32_t kMaxBsdPartitions = 64;
 
 enum class BsdFlavour : std::uint8_t { bare, freebsd, netbsd, openbsd };
+
+// Nothing where the type is not that of a BSD slice.
+std::optional<BsdFlavour> bsd_flavour(std::uint8_t mbr_type) noexcept;
 
 // Where the device that is read lies on its disk.
 struct BsdPlace {

@@ -2,7 +2,7 @@
 // numbers that Linux gives, with labels that count from the slice and from the disk.
 // Method: labels written byte by byte on a sparse device. The cases of nested labels follow the
 // three systems' habits; expected extents follow from the sectors that were written.
-#include "class/bsdlabel/bsdlabel_table.h"
+#include "class/bsd_disklabel.h"
 
 #include <gtest/gtest.h>
 

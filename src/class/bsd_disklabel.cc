@@ -1,5 +1,5 @@
 // Finds a disklabel, weighs it, and gives its partitions the numbers that Linux gives.
-#include "class/bsdlabel/bsdlabel_table.h"
+#include "class/bsd_disklabel.h"
 
 #include <algorithm>
 #include <array>
@@ -228,6 +228,7 @@ void LabelReader::read_slice() {
     }
     add_entry(table, entry_for(number++, i, offset), device_bytes_);
   }
+  table.next_number = number;
 }
 
 void weigh(PartitionTable& table, const Label& label, BsdFlavour flavour) {
@@ -263,6 +264,13 @@ Result<void> check_bare(TasteReader& reader) {
 }
 
 }  // namespace
+
+std::optional<BsdFlavour> bsd_flavour(std::uint8_t mbr_type) noexcept {
+  if (mbr_type == 0xa5) return BsdFlavour::freebsd;
+  if (mbr_type == 0xa6) return BsdFlavour::openbsd;
+  if (mbr_type == 0xa9) return BsdFlavour::netbsd;
+  return std::nullopt;
+}
 
 Result<PartitionTable> read_bsdlabel(TasteReader& reader, const BsdPlace& place) {
   const bool bare = place.flavour == BsdFlavour::bare;
