@@ -4,6 +4,7 @@
 set -euo pipefail
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 cd "$(dirname "$(readlink -f "$0")")/corpus"
+rm -rf mbr gpt bsdlabel
 mkdir -p mbr gpt bsdlabel
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -44,10 +45,11 @@ printf '%s\n' g n 1 6 10 w | fdisk -b 4096 gpt/4096 > /dev/null 2>&1
 truncate -s 4K bsdlabel/bare
 parted -s bsdlabel/bare mklabel bsd mkpart ext2 2s 3s mkpart ext2 4s 6s > /dev/null 2>&1
 truncate -s 2M "$work/disk"
-printf 'label: dos\nstart=64, size=3900, type=a5\n' | sfdisk -q "$work/disk"
+printf 'label: dos\nstart=2, size=3900, type=a5\n' | sfdisk -q "$work/disk"
 printf '%s\n' b y n a 128 400 t a 7 n e 512 +100 t e 7 w | fdisk -C 8 -H 16 -S 32 "$work/disk" \
   > /dev/null 2>&1
-# The slice's start, with 2 MiB of zeros behind it.
-dd if="$work/disk" of=bsdlabel/slice bs=512 skip=64 count=3 status=none
-printf '\x15\x00' >> bsdlabel/slice
+# The disk's start and the slice's, each with 2 MiB of zeros behind it.
+head -c 2048 "$work/disk" > mbr/slice
+dd if="$work/disk" of=bsdlabel/slice bs=512 skip=2 count=3 status=none
+printf '\x15\x00' | tee -a mbr/slice >> bsdlabel/slice
 du -cb -- */* | tail -1
