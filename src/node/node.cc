@@ -128,6 +128,7 @@ void Node::taste_from(Provider& first) {
   while (!fresh.empty()) {
     Provider& provider = *fresh.front();
     fresh.pop_front();
+    tasted_.insert(provider.name);
     if (depth_of(provider) >= kMaxTasteDepth) {
       doubts_.push_back({provider.name, "layers nest too deeply; not looked into further"});
       continue;
@@ -190,7 +191,10 @@ Result<void> Node::orphan(std::string_view name) {
 
 void Node::on_spoil(Provider& provider) { spoiled_.push_back(&provider); }
 
-void Node::on_last_write_close(Provider& provider) { to_taste_.push_back(provider.name); }
+// A device that was declared not to be tasted stays so.
+void Node::on_last_write_close(Provider& provider) {
+  if (tasted_.contains(provider.name)) to_taste_.push_back(provider.name);
+}
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,7 @@ class Node final : private TopologyListener {
   Topology topology_;
   std::vector<Doubt> doubts_;
   std::uint32_t images_ = 0;
+  std::set<std::string> tasted_;  // names of the devices that classes were asked about
   std::vector<Provider*> spoiled_;
   std::vector<std::string> to_taste_;
 };

@@ -8,6 +8,12 @@
 #include "program/explain.h"
 
 namespace ashlar {
+namespace {
+
+// A device that does not answer for so long is not tasted: opening must come to an end.
+constexpr std::uint64_t kPatienceNs = 10'000'000'000;
+
+}  // namespace
 
 DeviceReader::~DeviceReader() {
   channel_.reset();
@@ -50,7 +56,14 @@ Result<void> DeviceReader::load(std::uint64_t offset) {
   bio->user = &ended;
   bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
   channel_->submit(*bio);
-  while (!ended) lane_.wait(-1);
+  const std::uint64_t deadline = lane_.now_ns() + kPatienceNs;
+  bool patient = true;
+  while (!ended) {
+    lane_.wait(patient ? 100 : -1);
+    if (ended || !patient || lane_.now_ns() < deadline) continue;
+    patient = false;
+    lane_.cancel(*bio);
+  }
   const Errc error = bio->error;
   std::string sentence;
   if (error != Errc::ok) sentence = describe_failure(*program_, *bio, window_offset_);

@@ -60,7 +60,7 @@ class NbdServer : public ::testing::Test {
            ParameterTexts parameters) {
     CreateRequest request{std::move(name), {}, std::move(parameters)};
     for (const std::string& each : over) request.over.push_back(*node_->topology().find(each));
-    auto geom = node_->add_geom(class_name, std::move(request));
+    auto geom = node_->add_geom(class_name, std::move(request), /*taste=*/false);
     if (!geom) ADD_FAILURE() << geom.error().message;
   }
 
