@@ -14,6 +14,7 @@
   CLASS(linear)                       \
   CLASS(mbr)                          \
   CLASS(memory)                       \
+  CLASS(mirror)                       \
   CLASS(null)                         \
   CLASS(passthrough)                  \
   CLASS(stats)                        \

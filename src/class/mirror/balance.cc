@@ -1,0 +1,91 @@
+// The ways of choosing a leg. The counts are exact even where lanes share a line, because what
+// begins in a context ends there; turns and heads are hints and may be lost.
+#include "class/mirror/balance.h"
+
+namespace ashlar {
+namespace {
+
+struct BalanceName {
+  std::string_view name;
+  BalanceKind kind;
+};
+
+constexpr std::array kNames = {
+    BalanceName{"least_busy", BalanceKind::least_busy},
+    BalanceName{"round_robin", BalanceKind::round_robin},
+    BalanceName{"nearest", BalanceKind::nearest},
+    BalanceName{"first", BalanceKind::first},
+};
+
+// The first candidate behind `last`, in a circle.
+std::uint32_t next_leg(LegSet candidates, std::uint32_t last) noexcept {
+  const LegSet behind = candidates & ~(leg_bit(last) | (leg_bit(last) - 1));
+  return first_leg(behind != 0 ? behind : candidates);
+}
+
+// The candidate of the least cost, the earliest in turn where several cost the same.
+template <typename Cost>
+std::uint32_t cheapest(LegSet candidates, std::uint32_t last, Cost cost) noexcept {
+  std::uint32_t best = next_leg(candidates, last);
+  auto least = cost(best);
+  LegSet left = candidates & ~leg_bit(best);
+  for (std::uint32_t leg = best; left != 0; left &= ~leg_bit(leg)) {
+    leg = next_leg(left, leg);
+    const auto its = cost(leg);
+    if (its >= least) continue;
+    least = its;
+    best = leg;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::optional<BalanceKind> parse_balance(std::string_view text) {
+  for (const BalanceName& each : kNames) {
+    if (each.name == text) return each.kind;
+  }
+  return std::nullopt;
+}
+
+// Contexts lie apart from each other in memory: a multiplicative hash of the address.
+Balance::LaneState& Balance::lane_of(const Context& cx) noexcept {
+  const auto address = reinterpret_cast<std::uintptr_t>(&cx);
+  return (*lanes_)[(address * 0x9e3779b97f4a7c15u) >> (64 - kLaneBits)];
+}
+
+std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& cx) noexcept {
+  if (kind_ == BalanceKind::first) return first_leg(candidates);
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  LaneState& lane = lane_of(cx);
+  const std::uint32_t last = lane.last.load(kRelaxed);
+  std::uint32_t leg = 0;
+  switch (kind_) {
+    case BalanceKind::least_busy:
+      leg =
+          cheapest(candidates, last, [&](std::uint32_t k) { return lane.busy[k].load(kRelaxed); });
+      lane.busy[leg].fetch_add(1, kRelaxed);
+      break;
+    case BalanceKind::nearest:
+      leg = cheapest(candidates, last, [&](std::uint32_t k) {
+        const std::uint64_t head = lane.head[k].load(kRelaxed);
+        return head < bio.offset ? bio.offset - head : head - bio.offset;
+      });
+      lane.head[leg].store(bio.end(), kRelaxed);
+      break;
+    case BalanceKind::round_robin:
+    case BalanceKind::first:
+      leg = next_leg(candidates, last);
+      break;
+  }
+  lane.last.store(leg, kRelaxed);
+  return leg;
+}
+
+void Balance::end(std::uint32_t leg, const Context& cx) noexcept {
+  if (kind_ == BalanceKind::least_busy) {
+    lane_of(cx).busy[leg].fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace ashlar

@@ -1,0 +1,97 @@
+// Which legs of a mirror are live: one word that all lanes read and now and then change.
+//
+//   live_   [ 1 1 0 1 ]      bit k: leg k holds every change that was acknowledged
+//
+// The one invariant: EVERY LIVE LEG HOLDS EVERY ACKNOWLEDGED CHANGE, and one leg is always live.
+//
+// Why it holds, with any number of lanes at once:
+//   - A change goes to all legs that are live when it starts. Legs only ever leave the set, so
+//   every
+//     leg that is live when it ends was among them.
+//   - settle() ends a change with one compare-exchange: with the set as it is now, the change is
+//     acknowledged only if a live leg carried it out, and in the same exchange every live leg that
+//     did not leaves the set. All exchanges on the word have one order, so two lanes cannot each
+//     drop the leg that the other one counted on: of two changes that failed on opposite legs,
+//     the second finds its only good leg gone and fails, and nobody was told that it succeeded.
+//   - A read picks a live leg. If the leg is dropped while the read is under way, the change that
+//     dropped it had not been acknowledged when the read was submitted, or its submitter could have
+//     seen the leg gone: acknowledgement to a submitter that learns of it is a happens-before, and
+//     reads of one atomic word follow that order even when relaxed. So such a read and such a
+//     change are concurrent, and the old bytes and the new ones are both right.
+//   - Nothing but the word itself is published by it, so relaxed is enough throughout; on the path
+//     of a request it is a plain load of a cache line that nobody writes.
+//
+// A change that was not acknowledged (cancelled, or failed on every leg) may have left different
+// bytes on the legs. Reads must not tell the one now and the other later, so from then on they all
+// go to one leg: uneven().
+//
+// THREAD: any; create and destroy on the control thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bio/bio.h"
+
+namespace ashlar {
+
+// A set of legs fits a word, and a pad. More copies than this are no use to anybody.
+inline constexpr std::uint32_t kMaxLegs = 32;
+
+// Bit k is leg k.
+using LegSet = std::uint32_t;
+
+constexpr LegSet leg_bit(std::uint32_t leg) { return LegSet{1} << leg; }
+
+// REQUIRES: not empty.
+constexpr std::uint32_t first_leg(LegSet legs) {
+  return static_cast<std::uint32_t>(std::countr_zero(legs));
+}
+
+class Legs {
+ public:
+  // REQUIRES: 1 to kMaxLegs.
+  explicit Legs(std::uint32_t count);
+  Legs(const Legs&) = delete;
+  Legs& operator=(const Legs&) = delete;
+
+  std::uint32_t count() const noexcept { return count_; }
+  LegSet live() const noexcept { return live_.load(std::memory_order_relaxed); }
+  bool uneven() const noexcept { return uneven_.load(std::memory_order_relaxed); }
+
+  // Ends a request that `good` legs carried out and `bad` legs failed with `error`: drops the bad
+  // ones when a live leg did better. False: no live leg carried it out, and nothing was dropped.
+  bool settle(LegSet good, LegSet bad, Op op, Errc error) noexcept;
+
+  // The device of `leg` is gone. False: no other leg is live, and nothing has changed.
+  bool lose(std::uint32_t leg) noexcept {
+    return settle(~leg_bit(leg), leg_bit(leg), {}, Errc::gone);
+  }
+
+  // A change ended without an acknowledgement, some way through.
+  void set_uneven() noexcept { uneven_.store(true, std::memory_order_relaxed); }
+
+  // What became of the legs, for status(): {"legs", "1 of 2"}, {"leg 1", "dropped: ..."}.
+  std::vector<std::pair<std::string, std::string>> report() const;
+
+ private:
+  // Why a leg was dropped; written once, by whoever took it out of the set.
+  struct Reason {
+    std::atomic<Op> op{};
+    std::atomic<Errc> error = Errc::ok;  // ok: not yet written
+  };
+
+  void note(LegSet dropped, Op op, Errc error) noexcept;
+
+  const std::uint32_t count_;
+  std::array<Reason, kMaxLegs> reasons_;
+  alignas(64) std::atomic<LegSet> live_;
+  std::atomic<bool> uneven_ = false;
+};
+
+}  // namespace ashlar
