@@ -9,8 +9,6 @@ source tools/do/stages.sh
 
 # sfdisk and sgdisk are in sbin, which a user's PATH leaves out on Debian.
 export PATH="$PATH:/usr/sbin:/sbin"
-# Lets two checkouts share what the compiler cache knows.
-export CCACHE_BASEDIR="$PWD"
 jobs=${ASHLAR_JOBS:-$(nproc)}
 
 help() {

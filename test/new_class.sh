@@ -16,9 +16,9 @@ import json, shlex, subprocess, sys
 database, file, output = sys.argv[1:]
 entry = next(e for e in json.load(open(database)) if e["file"].endswith("/src/class/list.cc"))
 words = shlex.split(entry["command"])
-if "ccache" in words[0]:
-    words = words[1:]
-words = words[: words.index("-o")] + ["-I" + file[: file.index("/src/")], "-o", output, "-c", file]
+caches = [at for at, word in enumerate(words) if word.endswith("/ccache")]
+words = words[caches[0] + 1 if caches else 0 : words.index("-o")]
+words += ["-I" + file[: file.index("/src/")], "-o", output, "-c", file]
 sys.exit(subprocess.run(words, cwd=entry["directory"]).returncode)
 END
 }
