@@ -59,6 +59,7 @@ verb_test() {
 verb_bench() {
   need_packages bench
   configure release
+  build release
   build release benches
   bench "$@"
 }

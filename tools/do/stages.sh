@@ -92,17 +92,27 @@ fuzz_one() {
   fi
 }
 
-# bench [NAME]: runs one benchmark, or all of them.
+bench_names() { basename -s _bench.cc -a bench/*_bench.cc; echo nbd; }
+
+# bench [NAME]: runs one benchmark, or all of them; JSON goes to build/bench.
 bench() {
-  local program ran=0
+  local name
   mkdir -p build/bench
-  for program in build/release/bin/${1:-*}_bench; do
-    [[ -x "$program" ]] || continue
-    step bench "$(basename "$program")"
-    "$program" --json "build/bench/$(basename "$program").json" || fail "$program failed."
-    ran=1
+  bench_names | grep -qxF "${1-nbd}" || wrong_usage "./do bench [NAME]: $(bench_names | xargs)"
+  for name in ${1-$(bench_names)}; do
+    step bench "$name"
+    run_bench "$name" --json "build/bench/$name.json" || fail "The benchmark $name failed."
   done
-  ((ran)) || fail "There is no benchmark ${1:-} in bench/."
+}
+
+run_bench() {
+  local name=$1 bin=build/release/bin
+  shift
+  if [[ "$name" == nbd ]]; then
+    python3 bench/nbd/run.py --ashlar "$bin/ashlar" --lean "$bin/nbd_lean" "$@"
+  else
+    "$bin/${name}_bench" "$@"
+  fi
 }
 
 # format [--check]: clang-format 14, over everything that is ours.
