@@ -54,6 +54,34 @@ void add_stack_options(CLI::App& verb, StackOptions& stack) {
       "--no-direct", [&stack] { stack.direct = false; }, "go through the page cache, no O_DIRECT");
 }
 
+CLI::Option* add_device(CLI::App& verb, std::string& device) {
+  return verb.add_option("DEVICE", device, "a name, an alias, or the last part of a name")
+      ->option_text("")
+      ->required();
+}
+
+void add_write_flag(CLI::App& verb, StackOptions& stack, const char* help) {
+  verb.add_flag("--write", stack.write, help);
+}
+
+// A number of bytes: "64KiB", "4096".
+void add_bytes(CLI::App& verb, const std::string& name, const char* help,
+               std::function<void(std::uint64_t)> take) {
+  verb.add_option_function<std::string>(
+          name,
+          [name, take](const std::string& text) {
+            const auto bytes = parse_bytes(text);
+            if (!bytes) {
+              throw CLI::ValidationError(
+                  name,
+                  fmt::format("takes a number of bytes such as 4096 or 64KiB, not '{}'", text));
+            }
+            take(*bytes);
+          },
+          help)
+      ->option_text(name.starts_with("-") ? "BYTES" : "");
+}
+
 // Everything the command line can say, and what it said.
 class CommandLine {
  public:
@@ -66,6 +94,10 @@ class CommandLine {
         "usage.\n`ashlar VERB --help` has each verb's options and examples.");
     add_tree();
     add_sum();
+    add_read();
+    add_write();
+    add_explain();
+    add_classes();
   }
 
   // Exit status.
@@ -78,7 +110,7 @@ class CommandLine {
     } catch (const CLI::ParseError& problem) {
       return refuse(problem);
     }
-    if (stack_->images.empty() && stack_->stacks.empty()) {
+    if (stack_ != nullptr && stack_->images.empty() && stack_->stacks.empty()) {
       return wrong_usage("give an image with -a IMAGE, or a stack with -f STACK.toml");
     }
     auto status = verb_();
@@ -119,8 +151,66 @@ class CommandLine {
                               "  ashlar sum -a disk.img            every device\n"
                               "  ashlar sum -a disk.img p1         one of them\n"
                               "  ashlar sum -a disk.img label:root --json\n");
-    verb.add_option("DEVICE", sum_.device, "a name, an alias, or the last part of a name");
+    add_device(verb, sum_.device)->required(false);
     verb.add_flag("--json", sum_.json, "for programs");
+  }
+
+  void add_read() {
+    CLI::App& verb = add_verb("read", "The bytes of a device", read_, &run_read,
+                              "A file gets holes where the bytes are zeros.\n\n"
+                              "Examples:\n"
+                              "  ashlar read -a disk.img p1 > part.img\n"
+                              "  ashlar read -a disk.img p1 -o part.img --force\n"
+                              "  ashlar read -a disk.img p1 --offset 1MiB --length 4KiB | xxd\n");
+    add_device(verb, read_.device);
+    add_bytes(verb, "--offset", "the first byte; 0 by default",
+              [this](std::uint64_t bytes) { read_.offset = bytes; });
+    add_bytes(verb, "--length", "how many; to the end by default",
+              [this](std::uint64_t bytes) { read_.length = bytes; });
+    verb.add_option("-o,--output", read_.output, "a file, in place of standard output")
+        ->option_text("FILE");
+    verb.add_flag("--force", read_.force, "replace FILE where it exists");
+  }
+
+  void add_write() {
+    CLI::App& verb =
+        add_verb("write", "Bytes from standard input to a device", write_, &run_write,
+                 "The input may begin and end anywhere; what lies around it in its first and last\n"
+                 "block stays. The device is flushed at the end.\n\n"
+                 "Examples:\n"
+                 "  ashlar write -a disk.img p1 --write < part.img\n"
+                 "  echo hello | ashlar write -a disk.img p1 --write --offset 1MiB\n");
+    add_device(verb, write_.device);
+    add_write_flag(verb, write_.stack, "yes, change what is on the disk");
+    add_bytes(verb, "--offset", "the first byte; 0 by default",
+              [this](std::uint64_t bytes) { write_.offset = bytes; });
+    verb.parse_complete_callback([this] {
+      if (write_.stack.write) return;
+      throw CLI::ValidationError("write", "changes what is on a disk, and wants --write for it");
+    });
+  }
+
+  void add_explain() {
+    CLI::App& verb = add_verb(
+        "explain", "The compiled program of a device, and where a byte of it lies", explain_,
+        &run_explain,
+        "Examples:\n"
+        "  ashlar explain -a disk.img p1\n"
+        "  ashlar explain -a disk.img p1 1MiB       and every layer down to disk and byte\n"
+        "  ashlar explain -f stack.toml data --write --json\n");
+    add_device(verb, explain_.device);
+    add_bytes(verb, "OFFSET", "a byte of the device",
+              [this](std::uint64_t bytes) { explain_.offset = bytes; });
+    add_write_flag(verb, explain_.stack, "as it is when opened for writing");
+    verb.add_flag("--json", explain_.json, "for programs");
+  }
+
+  void add_classes() {
+    CLI::App* verb = app_.add_subcommand("classes", "What stacks are made of, with parameters");
+    verb->footer("Examples:\n  ashlar classes\n  ashlar classes stripe --json\n");
+    verb->add_option("NAME", classes_.name, "one class");
+    verb->add_flag("--json", classes_.json, "for programs");
+    verb->callback([this] { verb_ = [this] { return run_classes(classes_); }; });
   }
 
   // A sentence where the first word is no verb; CLI11's own would not say which there are.
@@ -153,6 +243,10 @@ class CommandLine {
   const StackOptions* stack_ = nullptr;  // the verb's
   TreeOptions tree_;
   SumOptions sum_;
+  ReadOptions read_;
+  WriteOptions write_;
+  ExplainOptions explain_;
+  ClassesOptions classes_;
 };
 
 }  // namespace

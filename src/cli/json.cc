@@ -41,7 +41,79 @@ Json geom_json(const Geom& geom) {
           {"status", status}};
 }
 
+Json edge_json(const EdgeFact& edge) { return {{"add", edge.add_bytes}, {"folded", edge.maps}}; }
+
+Json step_json(const StepFact& step) {
+  Json json = {{"index", step.index},
+               {"kind", step.kind},
+               {"device", step.device},
+               {"parent", step.parent},
+               {"edge", edge_json(step.from)},
+               {"pad_offset", step.pad_offset},
+               {"pad_bytes", step.pad_bytes},
+               {"completion", step.completes},
+               {"max_children", step.max_children},
+               {"context", step.context},
+               {"note", step.note}};
+  if (step.extent_count == 0) return json;
+  json["extent_count"] = step.extent_count;
+  for (const ExtentFact& each : step.extents) {
+    json["extents"].push_back({{"start", each.start},
+                               {"length", each.length},
+                               {"device", each.device},
+                               {"offset", each.offset}});
+  }
+  return json;
+}
+
+Json operation_json(const OperationFact& operation) {
+  Json json = {{"name", operation.name}, {"offered", operation.offered}};
+  if (operation.offered) return json;
+  json["stops_at"] = operation.stops_at;
+  json["reason"] = operation.reason;
+  return json;
+}
+
+Json parameter_json(const ParameterSpec& spec) {
+  Json json = {{"name", spec.name},
+               {"kind", kind_name(spec.kind)},
+               {"required", spec.required},
+               {"help", spec.help}};
+  if (!spec.required) json["default"] = spec.default_text;
+  return json;
+}
+
+Json class_json(const ClassInfo& info) {
+  Json parameters = Json::array();
+  for (const ParameterSpec& each : info.facts->parameters) {
+    parameters.push_back(parameter_json(each));
+  }
+  return {{"name", info.facts->name},
+          {"summary", info.facts->summary},
+          {"consumers", {{"min", info.facts->min_consumers}, {"max", info.facts->max_consumers}}},
+          {"tasted", info.taste != nullptr},
+          {"parameters", parameters}};
+}
+
 }  // namespace
+
+std::string_view kind_name(ParameterKind kind) {
+  switch (kind) {
+    case ParameterKind::bytes:
+      return "bytes";
+    case ParameterKind::integer:
+      return "integer";
+    case ParameterKind::ratio:
+      return "ratio";
+    case ParameterKind::flag:
+      return "flag";
+    case ParameterKind::text:
+      return "text";
+    case ParameterKind::duration:
+      return "duration";
+  }
+  return {};
+}
 
 std::string tree_json(const Node& node) {
   Json page = {{"devices", Json::array()}, {"geoms", Json::array()}, {"doubts", Json::array()}};
@@ -64,6 +136,32 @@ std::string sum_json(const std::vector<DeviceSum>& sums) {
     devices.push_back(std::move(device));
   }
   return text_of({{"devices", std::move(devices)}});
+}
+
+std::string explain_json(const Explanation& all) {
+  Json page = {{"device", all.device},     {"class", all.kind},
+               {"size", all.size_bytes},   {"block_size", all.block_bytes},
+               {"dispatch", all.dispatch}, {"carve", all.carve_bytes},
+               {"frame", all.frame_bytes}};
+  for (const FrameFact& each : all.frame) page["frame_by_class"][each.what] = each.bytes;
+  for (const StepFact& each : all.steps) page["steps"].push_back(step_json(each));
+  for (const LimitFact& each : all.limits) {
+    page["limits"].push_back({{"name", each.name}, {"bytes", each.bytes}, {"by", each.by}});
+  }
+  for (const OperationFact& each : all.operations) {
+    page["operations"].push_back(operation_json(each));
+  }
+  for (const PlaceFact& each : all.places) {
+    page["byte"].push_back(
+        {{"device", each.device}, {"class", each.kind}, {"offset", each.offset}});
+  }
+  return text_of(page);
+}
+
+std::string classes_json(const std::vector<const ClassInfo*>& classes) {
+  Json list = Json::array();
+  for (const ClassInfo* each : classes) list.push_back(class_json(*each));
+  return text_of({{"classes", std::move(list)}});
 }
 
 }  // namespace ashlar::cli

@@ -12,24 +12,10 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
-#include <cstdlib>
-#include <memory>
 
-#include "base/bytes.h"
-#include "base/result.h"
-#include "node/device.h"
+#include "cli/transfer.h"
 
 namespace ashlar::cli {
-
-// Memory as files opened with O_DIRECT want it.
-inline constexpr std::size_t kBufferAlignment = 4096;
-struct FreeMemory {
-  void operator()(std::byte* memory) const noexcept { std::free(memory); }
-};
-using Buffer = std::unique_ptr<std::byte[], FreeMemory>;
-// Null when memory is exhausted. `bytes` is rounded up to kBufferAlignment.
-Buffer make_buffer(std::uint64_t bytes);
 
 struct ByteRange {
   std::uint64_t offset = 0;
@@ -38,15 +24,8 @@ struct ByteRange {
 
 class OrderedReader {
  public:
-  // Large enough to amortise a request, small enough that a queue of them stays in the cache's
-  // reach; what a stack cannot take whole it carves.
-  static constexpr std::uint64_t kPieceBytes = kMiB;
-  static constexpr std::size_t kDepth = 8;
-
   // Any alignment. REQUIRES: the range lies within the device.
   OrderedReader(const Device& device, Channel& channel, ByteRange range);
-  // Ends what is still under way.
-  ~OrderedReader();
   OrderedReader(const OrderedReader&) = delete;
   OrderedReader& operator=(const OrderedReader&) = delete;
 
@@ -55,25 +34,16 @@ class OrderedReader {
   Result<ByteView> next();
 
  private:
-  struct Slot {
-    Buffer memory;
-    Segment segment;
-    Bio* bio = nullptr;  // null: not under way
-    bool ended = false;
-    std::uint64_t offset = 0;
-  };
-
   Result<void> fill();
-  Result<void> submit(Slot& slot);
 
   const Device& device_;
   Channel& channel_;
   const ByteRange range_;
-  const std::uint64_t end_;           // of the aligned range around `range_`
-  std::uint64_t submitted_;           // bytes of the device, up to which requests were made
-  std::uint64_t taken_ = 0;           // requests whose bytes next() has handed out
-  std::uint64_t made_ = 0;            // requests made
-  std::array<Slot, kDepth> slots_{};  // request n is in slot n % kDepth
+  const std::uint64_t end_;  // of the aligned range around `range_`
+  std::uint64_t submitted_;  // the device's byte up to which requests were made
+  std::uint64_t made_ = 0;   // requests; request n is in slot n % kDepth
+  std::uint64_t taken_ = 0;  // requests whose bytes next() has handed out
+  std::array<Transfer, kDepth> slots_;
 };
 
 // Fills `into` from byte `offset`, any alignment. Errors: the device's.

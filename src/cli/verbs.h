@@ -28,4 +28,36 @@ struct SumOptions {
 // A device that cannot be read is reported, the others go on; kFailed then.
 Result<int> run_sum(const SumOptions& options);
 
+struct ReadOptions {
+  StackOptions stack;
+  std::string device;
+  std::uint64_t offset = 0;             // bytes
+  std::optional<std::uint64_t> length;  // nothing: to the end
+  std::string output;                   // empty or "-": standard output
+  bool force = false;                   // replaces `output`
+};
+Result<int> run_read(const ReadOptions& options);
+
+// REQUIRES: options.stack.write.
+struct WriteOptions {
+  StackOptions stack;
+  std::string device;
+  std::uint64_t offset = 0;  // bytes
+};
+Result<int> run_write(const WriteOptions& options);
+
+struct ExplainOptions {
+  StackOptions stack;
+  std::string device;
+  std::optional<std::uint64_t> offset;  // bytes
+  bool json = false;
+};
+Result<int> run_explain(const ExplainOptions& options);
+
+struct ClassesOptions {
+  std::string name;  // empty: all
+  bool json = false;
+};
+Result<int> run_classes(const ClassesOptions& options);
+
 }  // namespace ashlar::cli
