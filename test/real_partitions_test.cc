@@ -7,11 +7,9 @@
 #include <openssl/evp.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
+#include "test/corpus.h"
 #include "test/partition_images.h"
 #include "test/taste_bench.h"
 
@@ -58,17 +56,12 @@ class Image final : public TasteReader {
   std::string name_ = "disk0";
 };
 
-struct Expected {
-  std::string device;
-  std::uint64_t bytes;
-  std::string sha256;
-};
-
-void expect_devices(const fs::path& packed, const std::vector<Expected>& expected) {
-  SCOPED_TRACE(packed.string());
-  Image image(packed);
+void expect_devices(const test::CorpusCase& disk) {
+  SCOPED_TRACE(disk.name);
+  Image image(disk.packed);
+  EXPECT_FALSE(disk.rows.empty());
   const testing::TasteBench bench(image);
-  for (const Expected& each : expected) {
+  for (const test::CorpusRow& each : disk.rows) {
     const auto provider = bench.topology.find(each.device);
     ASSERT_TRUE(provider) << provider.error().message;
     EXPECT_EQ((*provider)->size_bytes, each.bytes) << each.device;
@@ -78,48 +71,16 @@ void expect_devices(const fs::path& packed, const std::vector<Expected>& expecte
 }
 
 TEST(RealPartitions, OfTheProjectsOwnImages) {
-  const fs::path folder = fs::path(ASHLAR_SOURCE_DIR) / "test" / "images";
-  std::ifstream table(folder / "expect.tsv");
-  std::map<std::string, std::vector<Expected>> cases;
-  std::string name;
-  for (Expected row; table >> name >> row.device >> row.bytes >> row.sha256;) {
-    cases[name].push_back(row);
-  }
-  EXPECT_EQ(cases.size(), 8u);
-  for (const auto& [each, rows] : cases) expect_devices(folder / (each + ".img.zst"), rows);
-}
-
-// Devices are named "p1", or just "1", in the kernel's numbers.
-std::vector<Expected> corpus_rows(const fs::path& file) {
-  std::ifstream table(file);
-  std::vector<Expected> rows;
-  for (Expected row; table >> row.device >> row.bytes >> row.sha256;) {
-    if (row.device[0] != 'p') row.device = "p" + row.device;
-    rows.push_back(row);
-  }
-  return rows;
-}
-
-fs::path corpus_folder() {
-  const char* given = std::getenv("ASHLAR_CORPUS");
-  return given != nullptr ? fs::path(given) : fs::path(ASHLAR_SOURCE_DIR) / "../shared/corpus";
+  const auto disks = test::own_images();
+  EXPECT_EQ(disks.size(), 8u);
+  for (const test::CorpusCase& each : disks) expect_devices(each);
 }
 
 TEST(RealPartitions, OfTheCorpusThatLinuxHasRead) {
-  const fs::path folder = corpus_folder();
-  if (!fs::exists(folder)) GTEST_SKIP() << "no corpus at " << folder;
-  int cases = 0;
-  for (const auto& each : fs::directory_iterator(folder)) {
-    const std::string name = each.path().filename();
-    const bool ours =
-        name.starts_with("mbr-") || name.starts_with("gpt-") || name.starts_with("bsdlabel-");
-    if (!ours) continue;
-    const auto rows = corpus_rows(each.path() / "expect.tsv");
-    EXPECT_FALSE(rows.empty()) << name;
-    expect_devices(each.path() / "disk0.img.zst", rows);
-    ++cases;
-  }
-  EXPECT_GE(cases, 5);
+  const auto disks = test::partition_corpus();
+  if (disks.empty()) GTEST_SKIP() << "no corpus at " << test::corpus_folder();
+  EXPECT_GE(disks.size(), 5u);
+  for (const test::CorpusCase& each : disks) expect_devices(each);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/version.h"
+#include "export/nbd/server.h"
 
 namespace ashlar::cli {
 namespace {
@@ -97,6 +98,7 @@ class CommandLine {
     add_read();
     add_write();
     add_explain();
+    add_serve();
     add_classes();
   }
 
@@ -205,6 +207,26 @@ class CommandLine {
     verb.add_flag("--json", explain_.json, "for programs");
   }
 
+  void add_serve() {
+    CLI::App& verb = add_verb(
+        "serve", "Devices over NBD, until a signal", serve_, &run_serve,
+        "Clients choose a device by its name; where one device is at the top of everything it\n"
+        "needs no name. The address is printed as a URI for clients.\n\n"
+        "Examples:\n"
+        "  ashlar serve -a disk.img --nbd unix:/tmp/nbd.sock\n"
+        "  ashlar serve -a disk.img p1 --write --nbd localhost:10809\n"
+        "  nbdcopy 'nbd+unix:///disk0/p1?socket=/tmp/nbd.sock' part.img\n");
+    add_device(verb, serve_.device)->required(false);
+    verb.add_option("--nbd", serve_.addresses, "where to listen; again for another address")
+        ->option_text("unix:PATH|HOST:PORT")
+        ->allow_extra_args(false)
+        ->required();
+    add_write_flag(verb, serve_.stack, "clients may write");
+    verb.add_option("--lanes", serve_.lanes, "threads; one for each processor by default")
+        ->option_text("N")
+        ->check(CLI::Range(1u, nbd::Server::kMaxLanes));
+  }
+
   void add_classes() {
     CLI::App* verb = app_.add_subcommand("classes", "What stacks are made of, with parameters");
     verb->footer("Examples:\n  ashlar classes\n  ashlar classes stripe --json\n");
@@ -246,6 +268,7 @@ class CommandLine {
   ReadOptions read_;
   WriteOptions write_;
   ExplainOptions explain_;
+  ServeOptions serve_;
   ClassesOptions classes_;
 };
 

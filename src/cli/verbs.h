@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/stack_options.h"
@@ -53,6 +54,15 @@ struct ExplainOptions {
   bool json = false;
 };
 Result<int> run_explain(const ExplainOptions& options);
+
+struct ServeOptions {
+  StackOptions stack;
+  std::string device;                  // empty: all
+  std::vector<std::string> addresses;  // "unix:PATH", "HOST:PORT"
+  unsigned lanes = 0;                  // threads; 0: one for each processor
+};
+// Serves until SIGINT, SIGTERM or SIGHUP, then answers what is under way.
+Result<int> run_serve(const ServeOptions& options);
 
 struct ClassesOptions {
   std::string name;  // empty: all
