@@ -125,16 +125,15 @@ void Channel::end_clone(Bio& clone) noexcept {
   original.foreign = false;
   original.state = BioState::idle;
   channel.release(clone);
-  Bio* next = channel.waiting_.pop_front();
-  if (next != nullptr) {
-    Bio* fresh = channel.allocate();
-    if (fresh != nullptr) {
-      channel.start_clone(*next, *fresh);
-    } else {
-      channel.waiting_.push_front(*next);
-    }
-  }
   original.end_io(original);
+}
+
+// A bio came back: room for one that waits.
+void Channel::after_release() noexcept {
+  drop_retired();
+  if (waiting_.empty()) return;
+  Bio* fresh = allocate();
+  if (fresh != nullptr) start_clone(*waiting_.pop_front(), *fresh);
 }
 
 void Channel::cancel_foreign(Bio& original) noexcept {

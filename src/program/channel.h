@@ -35,7 +35,7 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   // A bio with a frame for this device, or null when memory is exhausted. Release it to the same
-  // channel.
+  // channel; that may start a bio from elsewhere that waited for memory, like submit().
   Bio* allocate() noexcept {
     Bio* bio = current_->roots.allocate();
     if (bio != nullptr) [[likely]]
@@ -46,8 +46,8 @@ class Channel {
     ASHLAR_ASSERT(bio.state == BioState::idle);
     Generation& home = *bio.home;
     home.roots.release(bio);
-    if (home.retired) [[unlikely]]
-      drop_retired();
+    if (home.retired || !waiting_.empty()) [[unlikely]]
+      after_release();
   }
 
   // Starts `bio`, which allocate() made; a bio from elsewhere (another device's, or from before the
@@ -110,6 +110,7 @@ class Channel {
   void start_clone(Bio& original, Bio& clone) noexcept;
   static void end_clone(Bio& clone) noexcept;
   static void cancel_foreign(Bio& original) noexcept;
+  void after_release() noexcept;
   void drop_retired() noexcept;
 
   Lane& lane_;

@@ -215,7 +215,7 @@ Pending Compiler::place_hop(const Pending& next, const Region& into, std::string
   // The hop's own code runs above it, in the region that it leaves.
   const std::int32_t hop = emit(next, StepKind::hop, hop_code(*state), OpPolicies::handle_all(), 1);
   connect(next, hop);
-  if (into.worker != nullptr) state->to.region = hop;
+  state->to.region = hop;
   program_->hops.push_back(std::move(state));
   program_->infos[static_cast<std::size_t>(hop)].note = std::move(reason);
   Pending behind = next;
@@ -224,7 +224,7 @@ Pending Compiler::place_hop(const Pending& next, const Region& into, std::string
   behind.up = hop;
   behind.pad_base = base_below(hop);
   behind.region = into;
-  behind.region.entry = into.worker != nullptr ? hop : kNoStep;
+  behind.region.entry = hop;
   Edge& edge = edge_of(behind);
   edge.size_bytes = ~std::uint64_t{0};  // the edge above has checked
   return behind;

@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "program/hop.h"
+#include "program/lane.h"
 #include "program/split.h"
+#include "program/worker.h"
 
 namespace ashlar {
 namespace {
@@ -30,6 +32,7 @@ const Clock& system_clock() {
 
 Context::~Context() {
   ASHLAR_ASSERT(timers_.empty());
+  ASHLAR_ASSERT(custody.empty());
   ASHLAR_ASSERT(!running_);
 }
 
@@ -91,34 +94,40 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
 // --- cancelling
 // -----------------------------------------------------------------------------------
 
-void Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept {
-  __atomic_store_n(&bio.cancel, std::uint8_t{1}, __ATOMIC_RELAXED);
-  if (__atomic_load_n(&bio.slot, __ATOMIC_RELAXED) != slot) {
-    elsewhere = true;
-    return;
+// Flags `bio`, and ends it where this context has it in a list or a step that can let go of it.
+// True where this context has it; `elsewhere` is set where another has, which was not told before.
+bool Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept {
+  const bool fresh = __atomic_exchange_n(&bio.cancel, std::uint8_t{1}, __ATOMIC_RELAXED) == 0;
+  if (__atomic_load_n(&bio.slot, __ATOMIC_ACQUIRE) != slot) {
+    elsewhere = elsewhere || fresh;
+    return false;
   }
   const bool waits = bio.state == BioState::queued || bio.state == BioState::parked;
-  if (waits && bio.direction == BioDirection::down) {
+  const bool goes_down =
+      bio.direction == BioDirection::down || bio.direction == BioDirection::leave_down;
+  if (waits && goes_down) {
     bio.queue.unlink();
     bio.fail(Errc::cancelled);
     fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
-    enqueue(bio, BioDirection::up);
-    return;
+    // The hop that a bio has not left yet takes it back; a step that it has not reached does not.
+    const bool at_hop = bio.direction == BioDirection::leave_down;
+    enqueue(bio, at_hop ? BioDirection::complete : BioDirection::up);
+    return true;
   }
-  if (bio.state != BioState::held || bio.outstanding > 0) return;
+  if (bio.state != BioState::held || bio.outstanding > 0) return true;
   const auto pc = static_cast<std::size_t>(bio.pc);
   const Step& step = bio.home->steps[pc];
   const CancelFn on_cancel = bio.home->program.infos[pc].on_cancel;
   if (on_cancel != nullptr) on_cancel(step.body, bio, Program::pad_of(bio, step), *this);
+  return true;
 }
 
 bool Context::cancel_tree(Bio& root, std::uint16_t slot) noexcept {
   bool elsewhere = false;
   Bio* bio = &root;
   while (bio != nullptr) {
-    cancel_one(*bio, slot, elsewhere);
     // Children of a bio that another context has are that context's to visit.
-    const bool mine = __atomic_load_n(&bio->slot, __ATOMIC_RELAXED) == slot;
+    const bool mine = cancel_one(*bio, slot, elsewhere);
     if (mine && bio->outstanding > 0) {
       bio = bio->children;
       continue;
@@ -127,6 +136,21 @@ bool Context::cancel_tree(Bio& root, std::uint16_t slot) noexcept {
     bio = bio == &root ? nullptr : bio->sibling_next;
   }
   return elsewhere;
+}
+
+void Context::scan_for_cancelled() noexcept {
+  for (CustodyRecord* record = custody.empty() ? nullptr : &custody.front(); record != nullptr;
+       record = custody.next(*record)) {
+    Bio& bio = *record->bio;
+    if (!bio.cancel_requested()) continue;
+    const std::uint16_t slot = __atomic_load_n(&bio.slot, __ATOMIC_RELAXED);
+    if (!cancel_tree(bio, slot)) continue;
+    Context& lane = bio.home->lane;
+    if (&lane != this) lane.request_cancel_scan();
+    for (const WorkerSlot& other : bio.home->program.workers) {
+      if (other.worker != this) other.worker->request_cancel_scan();
+    }
+  }
 }
 
 // --- the inbox

@@ -22,7 +22,12 @@ namespace ashlar {
 class Engine;
 class Lane;
 class Worker;
-struct HopState;
+
+// Lies in the pad of the hop that a bio came through.
+struct CustodyRecord {
+  ListLink link;
+  Bio* bio;
+};
 
 // Nanoseconds since some start; injected, so that a simulation can own time.
 class Clock {
@@ -85,12 +90,19 @@ class Context {
   // Has attend() of every state in this context called, soon. THREAD: any.
   virtual void request_attention() = 0;
 
+  // Has scan_for_cancelled() called, soon. THREAD: any.
+  virtual void request_cancel_scan() noexcept = 0;
+
+  // The bios that came through a hop into a region of this context and have not left it.
+  List<CustodyRecord, &CustodyRecord::link> custody;
+
   // Runs up to kRunBudget bios; returns how many.
   unsigned run() noexcept;
   bool has_work() const noexcept { return !const_cast<RunList&>(run_list_).empty(); }
 
   // Asks for the end of everything in the tree of `bio` that this context (slot `slot` of its
-  // program) has; what other contexts have is flagged, and true returned.
+  // program) has; what other contexts have is flagged, and true returned where that is news to
+  // them.
   bool cancel_tree(Bio& bio, std::uint16_t slot) noexcept;
 
  protected:
@@ -98,6 +110,8 @@ class Context {
 
   // What came through the inbox: goes on through its hop.
   void receive(RunList& arrived) noexcept;
+  // Ends what was flagged for cancellation elsewhere and is in custody here.
+  void scan_for_cancelled() noexcept;
   // Calls expired timers; returns how many.
   unsigned run_timers() noexcept;
   // Nanoseconds until the first timer, or -1 when none is armed.
@@ -119,10 +133,11 @@ class Context {
   void start_children(Bio& parent) noexcept;
   Verdict by_action(StepAction action, Bio& bio, const Step& step) noexcept;
   bool reserve_children(const Step& step, Bio& bio, BioDirection direction) noexcept;
+  void keep_reserve(Verdict verdict, Bio& bio, const Step& step) noexcept;
   void release_reserve(Generation& home, const Step& step, Bio& parent) noexcept;
   void join(Bio& child) noexcept;
   void finish_root(Bio& bio) noexcept;
-  void cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept;
+  bool cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept;
   void sift_up(std::uint32_t index) noexcept;
   void sift_down(std::uint32_t index) noexcept;
   void swap_timers(std::uint32_t a, std::uint32_t b) noexcept;

@@ -57,11 +57,15 @@ ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept
     }
     if (action != StepAction::call_reserved) {
       if (step->on_complete != nullptr) saved_offset(bio, *step) = kPassed;
-      return follow(by_action(action, bio, *step), bio, step);
+      const Verdict verdict = by_action(action, bio, *step);
+      if (bio.uses_reserve) keep_reserve(verdict, bio, *step);
+      return follow(verdict, bio, step);
     }
   }
   if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
   const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
+  if (action == StepAction::call_reserved && bio.uses_reserve) [[unlikely]]
+    keep_reserve(verdict, bio, *step);
   if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) [[unlikely]]
     note_fault(bio);
   return follow(verdict, bio, step);
@@ -91,6 +95,8 @@ ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noex
   bio.offset = offset;
   const Errc before = bio.error;
   const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  if (step->max_children != 0 && bio.uses_reserve) [[unlikely]]
+    keep_reserve(verdict, bio, *step);
   if (verdict.kind() == Verdict::Kind::done) [[likely]] {
     if (bio.error != before && bio.error != Errc::ok) note_fault(bio);
     return follow(verdict, bio, step);
@@ -182,6 +188,12 @@ bool Context::reserve_children(const Step& step, Bio& bio, BioDirection directio
   bio.state = BioState::parked;
   children.parked.push_back(bio);
   return false;
+}
+
+// A step that did not split after all has no use for the reserve; it is in the same context still,
+// since only hops leave it and they have no children.
+void Context::keep_reserve(Verdict verdict, Bio& bio, const Step& step) noexcept {
+  if (verdict.kind() != Verdict::Kind::split) release_reserve(*bio.home, step, bio);
 }
 
 void Context::release_reserve(Generation& home, const Step& step, Bio& parent) noexcept {

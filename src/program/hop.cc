@@ -16,15 +16,15 @@ CustodyRecord& record_of(Bio& bio, std::int32_t region) noexcept {
 
 // Children built inside a region are their parent's business, not the custody list's.
 bool has_record(const Bio& bio, const HopSide& side) noexcept {
-  if (side.worker == nullptr) return false;
+  if (side.region == kNoStep) return false;
   return bio.parent == nullptr || bio.parent->pc < side.region;
 }
 
-void take(Bio& bio, const HopSide& side) noexcept {
+void take(Bio& bio, const HopSide& side, Context& cx) noexcept {
   if (!has_record(bio, side)) return;
   auto* record = new (&record_of(bio, side.region)) CustodyRecord;
   record->bio = &bio;
-  side.worker->custody.push_back(*record);
+  cx.custody.push_back(*record);
 }
 
 void leave(Bio& bio, const HopSide& side) noexcept {
@@ -36,7 +36,8 @@ void hand_over(Bio& bio, const HopSide& side, BioDirection direction) noexcept {
   bio.state = BioState::transit;
   Context& target = side.worker != nullptr ? static_cast<Context&>(*side.worker)
                                            : static_cast<Context&>(bio.home->lane);
-  __atomic_store_n(&bio.slot, side.slot, __ATOMIC_RELAXED);
+  // Whoever walks a tree and reads that a bio is his own sees the rest of its state, too.
+  __atomic_store_n(&bio.slot, side.slot, __ATOMIC_RELEASE);
   target.post(bio);
 }
 
@@ -65,14 +66,14 @@ StepCode hop_code(HopState& state) {
   return code;
 }
 
-void arrive(Bio& bio, Context&, BioDirection& direction) noexcept {
+void arrive(Bio& bio, Context& cx, BioDirection& direction) noexcept {
   const Step& step = bio.home->steps[bio.pc];
   const auto& hop = *static_cast<const HopState*>(step.body);
   if (direction == BioDirection::up) {
-    take(bio, hop.from);
+    take(bio, hop.from, cx);
     return;
   }
-  take(bio, hop.to);
+  take(bio, hop.to, cx);
   if (!bio.cancel_requested()) return;
   bio.fail(Errc::cancelled);
   fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};

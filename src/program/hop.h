@@ -4,32 +4,24 @@
 //   lane:    ... step | hop E -->                          --> hop B | step ...
 //   worker:                  [region: detached step] -->
 //
-// The steps between an entering hop and the leaving hops are a *region*: they run in one worker.
-// While a worker has a bio, the bio is in the worker's custody list, by a record in the pad of the
-// entering hop, so that a cancel from outside finds it. A child that was built inside the region is
-// found through its parent instead.
+// The steps between an entering hop and the leaving hops are a *region*: they run in one context.
+// While that has a bio, the bio is in its custody list, by a record in the pad of the entering hop,
+// so that a cancel from outside finds it. A child that was built inside the region is found through
+// its parent instead; so is everything in the first region, the lane's, through its root.
 #pragma once
 
 #include <cstdint>
 
-#include "base/list.h"
+#include "program/context.h"
 #include "program/program.h"
 
 namespace ashlar {
-
-class Context;
-
-// Lies in the entering hop's pad.
-struct CustodyRecord {
-  ListLink link;
-  Bio* bio;
-};
 
 // One side of a hop.
 struct HopSide {
   Worker* worker = nullptr;  // null: the bio's lane
   std::uint16_t slot = 0;
-  std::int32_t region = kNoStep;  // the entering hop's step; kNoStep on a lane
+  std::int32_t region = kNoStep;  // the entering hop's step; kNoStep: the program's first region
 };
 
 struct HopState {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "program/channel.h"
 #include "program/worker.h"
@@ -69,37 +70,40 @@ void Lane::wake() noexcept {
   ASHLAR_ASSERT(written == sizeof(one) || errno == EAGAIN);
 }
 
+// Under the lock: a bio that is out of the inbox may be the lane's last, and then nobody may be on
+// the way to its descriptor.
 void Lane::post(Bio& bio) noexcept {
-  bool was_empty = false;
-  {
-    const std::lock_guard lock(mutex_);
-    inbox_.push_back(bio);
-    was_empty = !inbox_full_.exchange(true);
-  }
-  if (was_empty) wake();
+  const std::lock_guard lock(mutex_);
+  inbox_.push_back(bio);
+  if (!inbox_full_.exchange(true)) wake();
 }
 
 void Lane::post_task(std::function<void()> task) {
-  bool was_empty = false;
-  {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-    was_empty = !inbox_full_.exchange(true);
-  }
-  if (was_empty) wake();
+  const std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  if (!inbox_full_.exchange(true)) wake();
+}
+
+void Lane::request_cancel_scan() noexcept {
+  const std::lock_guard lock(mutex_);
+  scan_wanted_ = true;
+  if (!inbox_full_.exchange(true)) wake();
 }
 
 unsigned Lane::take_inbox() noexcept {
   if (!inbox_full_.load(std::memory_order_acquire)) return 0;
   RunList arrived;
   std::vector<std::function<void()>> tasks;
+  bool scan = false;
   {
     const std::lock_guard lock(mutex_);
     arrived.splice_back(inbox_);
     tasks.swap(tasks_);
+    scan = std::exchange(scan_wanted_, false);
     inbox_full_.store(false);
   }
   receive(arrived);
+  if (scan) scan_for_cancelled();
   for (auto& task : tasks) task();
   return 1;
 }
@@ -173,7 +177,9 @@ void Lane::unwatch(int fd, Watcher& watcher) noexcept {
 }
 
 void Lane::cancel(Bio& root) noexcept {
-  ASHLAR_ASSERT(root.is_root() && root.state != BioState::idle);
+  ASHLAR_ASSERT(root.is_root());
+  // Its state is another context's to read while that has it.
+  ASHLAR_ASSERT(__atomic_load_n(&root.slot, __ATOMIC_ACQUIRE) != 0 || root.state != BioState::idle);
   if (root.foreign) {
     Channel::cancel_foreign(root);
     return;

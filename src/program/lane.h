@@ -47,6 +47,7 @@ class Lane final : public Context {
   void request_attention() override {
     post_task([this] { locals().attend(*this); });
   }
+  void request_cancel_scan() noexcept override;
   // Makes a wait() in progress, or the next one, return. THREAD: any.
   void wake() noexcept;
 
@@ -90,6 +91,7 @@ class Lane final : public Context {
   std::mutex mutex_;
   RunList inbox_;                             // guarded by mutex_
   std::vector<std::function<void()>> tasks_;  // guarded by mutex_
+  bool scan_wanted_ = false;                  // guarded by mutex_
 };
 
 }  // namespace ashlar

@@ -16,24 +16,20 @@ Worker::~Worker() {
   thread_.join();
   locals().clear();
   ASHLAR_ASSERT(inbox_.empty());
-  ASHLAR_ASSERT(custody.empty());
 }
 
+// Under the lock: a bio that is out of the inbox may be the worker's last, and then nobody may be
+// on the way to its condition variable.
 void Worker::post(Bio& bio) noexcept {
-  bool was_empty = false;
-  {
-    const std::lock_guard lock(mutex_);
-    was_empty = inbox_.empty();
-    inbox_.push_back(bio);
-  }
+  const std::lock_guard lock(mutex_);
+  const bool was_empty = inbox_.empty();
+  inbox_.push_back(bio);
   if (was_empty) wake_.notify_one();
 }
 
 void Worker::request_cancel_scan() noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    scan_wanted_ = true;
-  }
+  const std::lock_guard lock(mutex_);
+  scan_wanted_ = true;
   wake_.notify_one();
 }
 
@@ -66,19 +62,6 @@ void Worker::main() noexcept {
     }
     run_timers();
     run();
-  }
-}
-
-void Worker::scan_for_cancelled() noexcept {
-  for (CustodyRecord* record = custody.empty() ? nullptr : &custody.front(); record != nullptr;
-       record = custody.next(*record)) {
-    Bio& bio = *record->bio;
-    if (!bio.cancel_requested()) continue;
-    const std::uint16_t slot = __atomic_load_n(&bio.slot, __ATOMIC_RELAXED);
-    if (!cancel_tree(bio, slot)) continue;
-    for (const WorkerSlot& other : bio.home->program.workers) {
-      if (other.worker != this) other.worker->request_cancel_scan();
-    }
   }
 }
 

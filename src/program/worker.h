@@ -21,19 +21,12 @@ class Worker final : public Context {
   // THREAD: any but the worker's.
   void post(Bio& bio) noexcept override;
 
-  // Makes the worker look through its custody for bios that were flagged for cancellation.
-  // THREAD: any.
-  void request_cancel_scan() noexcept;
-
+  void request_cancel_scan() noexcept override;
   void request_attention() override { request_cancel_scan(); }
-
-  // The bios that entered a region of this worker and have not left it. THREAD: the worker's.
-  List<CustodyRecord, &CustodyRecord::link> custody;
 
  private:
   void main() noexcept;
   void wait(std::unique_lock<std::mutex>& lock) noexcept;
-  void scan_for_cancelled() noexcept;
 
   std::mutex mutex_;
   std::condition_variable wake_;
