@@ -81,7 +81,9 @@ TEST_F(TimerTest, ring_in_the_order_of_their_deadlines_whatever_was_disarmed) {
       EXPECT_LE(rung_[i]->timer.deadline_ns, clock_.now);
     }
     for (const auto& each : alarms) {
-      if (each->timer.armed) EXPECT_GT(each->timer.deadline_ns, clock_.now);
+      if (each->timer.armed) {
+        EXPECT_GT(each->timer.deadline_ns, clock_.now);
+      }
     }
     ASSERT_LT(clock_.now, 20'000u);
   }
