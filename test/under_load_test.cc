@@ -61,8 +61,7 @@ class Stack {
       parts.push_back(&rig_.make("delay", part + "-slow", {leaves_.back()},
                                  {{"time", "20us"}, {"jitter", "200us"}}));
     }
-    if (find_builtin_class("stripe") == nullptr) return *parts.front();
-    return rig_.make("stripe", name, parts, {{"unit", "4KiB"}});
+    return rig_.make("stripe", name, parts, {{"chunk", "4KiB"}});
   }
 
   Rig rig_;
