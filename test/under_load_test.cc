@@ -33,7 +33,7 @@ class Stack {
     std::vector<Provider*> legs;
     for (int i = 0; i < 2; ++i) legs.push_back(&slow_stripe("leg" + std::to_string(i)));
     Provider* top = legs.front();
-    if (find_builtin_class("mirror") != nullptr) top = &rig_.make("mirror", "mirror", legs);
+    top = &rig_.make("mirror", "mirror", legs);
     top_ = &rig_.make("stats", "top", {top});
     direct_ = compile(*top_, {.dispatch = Dispatch::direct}).value();
     queued_ = compile(*top_, {.dispatch = Dispatch::queued}).value();

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -68,7 +69,13 @@ class Memory final : public StepClass<Memory> {
     limits.discard_granularity_bytes = kPageBytes;
   }
 
+  void on_gone(std::uint32_t) noexcept override { gone_.store(true, std::memory_order_relaxed); }
+
   Verdict on_request(Bio& bio, NoPad&, Context&) noexcept {
+    if (gone_.load(std::memory_order_relaxed)) [[unlikely]] {
+      bio.fail(Errc::gone);
+      return Verdict::done();
+    }
     std::byte* const at = data_ + bio.offset;
     switch (bio.op) {
       case Op::read:
@@ -105,6 +112,7 @@ class Memory final : public StepClass<Memory> {
   std::byte* const data_;
   const std::uint64_t size_;
   const std::uint32_t block_;
+  std::atomic<bool> gone_{false};
 };
 
 }  // namespace

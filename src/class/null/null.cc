@@ -1,5 +1,6 @@
 // null: a device without a medium. Writes vanish, reads give zeros (or leave the payload alone).
 #include <array>
+#include <atomic>
 
 #include "topology/step_class.h"
 
@@ -38,7 +39,13 @@ class Null final : public StepClass<Null> {
     return plan;
   }
 
+  void on_gone(std::uint32_t) noexcept override { gone_.store(true, std::memory_order_relaxed); }
+
   Verdict on_request(Bio& bio, NoPad&, Context&) noexcept {
+    if (gone_.load(std::memory_order_relaxed)) [[unlikely]] {
+      bio.fail(Errc::gone);
+      return Verdict::done();
+    }
     if (zero_ && bio.op == Op::read) bio.payload.fill_zero(bio.length);
     bio.succeed();
     return Verdict::done();
@@ -46,6 +53,7 @@ class Null final : public StepClass<Null> {
 
  private:
   const bool zero_;
+  std::atomic<bool> gone_{false};
 };
 
 }  // namespace
