@@ -94,8 +94,10 @@ ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noex
   }
   bio.offset = offset;
   const Errc before = bio.error;
+  // Behind a hop the bio, and with it the program, may be gone at once.
+  const bool may_split = step->max_children != 0;
   const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
-  if (step->max_children != 0 && bio.uses_reserve) [[unlikely]]
+  if (may_split && bio.uses_reserve) [[unlikely]]
     keep_reserve(verdict, bio, *step);
   if (verdict.kind() == Verdict::Kind::done) [[likely]] {
     if (bio.error != before && bio.error != Errc::ok) note_fault(bio);

@@ -17,6 +17,8 @@
 namespace ashlar {
 namespace {
 
+constexpr LockClass kInboxLock{"lane.inbox"};
+
 constexpr int kEventsAtOnce = 64;
 
 // What epoll hands back for the two descriptors that are the lane's own; never dereferenced.
@@ -52,7 +54,11 @@ Result<std::unique_ptr<Lane>> Lane::create(const LaneOptions& options) {
 }
 
 Lane::Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd)
-    : Context(clock), engine_(std::move(engine)), epoll_fd_(epoll_fd), wake_fd_(wake_fd) {
+    : Context(clock),
+      engine_(std::move(engine)),
+      epoll_fd_(epoll_fd),
+      wake_fd_(wake_fd),
+      mutex_(kInboxLock) {
   set_engine(engine_.get());
 }
 
@@ -73,19 +79,19 @@ void Lane::wake() noexcept {
 // Under the lock: a bio that is out of the inbox may be the lane's last, and then nobody may be on
 // the way to its descriptor.
 void Lane::post(Bio& bio) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   inbox_.push_back(bio);
   if (!inbox_full_.exchange(true)) wake();
 }
 
 void Lane::post_task(std::function<void()> task) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   tasks_.push_back(std::move(task));
   if (!inbox_full_.exchange(true)) wake();
 }
 
 void Lane::request_cancel_scan() noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   scan_wanted_ = true;
   if (!inbox_full_.exchange(true)) wake();
 }
@@ -96,7 +102,7 @@ unsigned Lane::take_inbox() noexcept {
   std::vector<std::function<void()>> tasks;
   bool scan = false;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     arrived.splice_back(inbox_);
     tasks.swap(tasks_);
     scan = std::exchange(scan_wanted_, false);

@@ -12,9 +12,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/result.h"
 #include "program/context.h"
 #include "program/engine.h"
@@ -88,10 +88,10 @@ class Lane final : public Context {
   bool dispatching_ = false;
 
   std::atomic<bool> inbox_full_{false};
-  std::mutex mutex_;
-  RunList inbox_;                             // guarded by mutex_
-  std::vector<std::function<void()>> tasks_;  // guarded by mutex_
-  bool scan_wanted_ = false;                  // guarded by mutex_
+  Mutex mutex_;
+  RunList inbox_ ASHLAR_GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> tasks_ ASHLAR_GUARDED_BY(mutex_);
+  bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace ashlar

@@ -1,15 +1,21 @@
 // The worker's loop: sleep, take the inbox, run.
 #include "program/worker.h"
 
-#include <chrono>
+#include <utility>
 
 namespace ashlar {
+namespace {
 
-Worker::Worker(const Clock& clock) : Context(clock), thread_([this] { main(); }) {}
+constexpr LockClass kInboxLock{"worker.inbox"};
+
+}  // namespace
+
+Worker::Worker(const Clock& clock)
+    : Context(clock), mutex_(kInboxLock), thread_([this] { main(); }) {}
 
 Worker::~Worker() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stop_ = true;
   }
   wake_.notify_one();
@@ -21,26 +27,32 @@ Worker::~Worker() {
 // Under the lock: a bio that is out of the inbox may be the worker's last, and then nobody may be
 // on the way to its condition variable.
 void Worker::post(Bio& bio) noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const bool was_empty = inbox_.empty();
   inbox_.push_back(bio);
   if (was_empty) wake_.notify_one();
 }
 
 void Worker::request_cancel_scan() noexcept {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   scan_wanted_ = true;
   wake_.notify_one();
 }
 
-void Worker::wait(std::unique_lock<std::mutex>& lock) noexcept {
-  const auto ready = [this] { return stop_ || scan_wanted_ || !inbox_.empty(); };
+bool Worker::ready() const noexcept {
+  return stop_ || scan_wanted_ || !const_cast<RunList&>(inbox_).empty();
+}
+
+void Worker::wait() noexcept {
   if (has_work()) return;
   const std::int64_t nap = until_timer_ns();
   if (nap < 0) {
-    wake_.wait(lock, ready);
-  } else if (nap > 0) {
-    wake_.wait_for(lock, std::chrono::nanoseconds(nap), ready);
+    while (!ready()) wake_.wait(mutex_);
+    return;
+  }
+  // The clock of timers is injected; the nap is on the system's.
+  const auto end = static_cast<long long>(system_clock().now_ns()) + nap;
+  while (nap > 0 && !ready() && wake_.wait_until(mutex_, end)) {
   }
 }
 
@@ -49,8 +61,8 @@ void Worker::main() noexcept {
     RunList arrived;
     bool scan = false;
     {
-      std::unique_lock lock(mutex_);
-      wait(lock);
+      const MutexLock lock(mutex_);
+      wait();
       arrived.splice_back(inbox_);
       scan = std::exchange(scan_wanted_, false);
       if (stop_ && arrived.empty() && !has_work()) return;

@@ -2,11 +2,9 @@
 // It sleeps when its inbox is empty and no timer is armed; no CPU is used then.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <string>
 #include <thread>
 
+#include "base/mutex.h"
 #include "program/context.h"
 #include "program/hop.h"
 
@@ -26,14 +24,15 @@ class Worker final : public Context {
 
  private:
   void main() noexcept;
-  void wait(std::unique_lock<std::mutex>& lock) noexcept;
+  bool ready() const noexcept ASHLAR_REQUIRES(mutex_);
+  void wait() noexcept ASHLAR_REQUIRES(mutex_);
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  RunList inbox_;             // guarded by mutex_
-  bool stop_ = false;         // guarded by mutex_
-  bool scan_wanted_ = false;  // guarded by mutex_
-  std::thread thread_;        // last: it starts when all else is there
+  Mutex mutex_;
+  CondVar wake_;
+  RunList inbox_ ASHLAR_GUARDED_BY(mutex_);
+  bool stop_ ASHLAR_GUARDED_BY(mutex_) = false;
+  bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it starts when all else is there
 };
 
 }  // namespace ashlar
