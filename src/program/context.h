@@ -127,8 +127,11 @@ class Context {
   void execute(Bio& bio) noexcept;
   enum class Move : std::uint8_t { down, up, complete, stop };
   Move go_down(Bio& bio, const Step*& step) noexcept;
+  Move go_down_aside(Bio& bio, const Step* step, StepAction action) noexcept;
   Move go_up(Bio& bio, const Step*& step) noexcept;
   Move go_complete(Bio& bio, const Step*& step) noexcept;
+  Move go_complete_aside(Bio& bio, const Step* step, std::uint64_t offset) noexcept;
+  Move turn(Verdict verdict, Errc before, Bio& bio, const Step*& step) noexcept;
   Move follow(Verdict verdict, Bio& bio, const Step*& step) noexcept;
   void start_children(Bio& parent) noexcept;
   Verdict by_action(StepAction action, Bio& bio, const Step& step) noexcept;

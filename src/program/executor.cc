@@ -15,6 +15,8 @@ void note_fault(Bio& bio) noexcept {
   fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
 }
 
+const Step* step_of(const Bio& bio) noexcept { return &bio.home->steps[bio.pc]; }
+
 // The step above `bio` where the walk up stops next; kNoStep when the bio ends here.
 std::int32_t next_up(const Bio& bio, std::int32_t up) noexcept {
   if (up == kNoStep) return kNoStep;
@@ -52,22 +54,30 @@ ASHLAR_MOVE Context::Move Context::follow(Verdict verdict, Bio& bio, const Step*
 ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept {
   const StepAction action = step->action[static_cast<std::size_t>(bio.op)];
   if (action != StepAction::call) [[unlikely]] {
-    if (step->max_children != 0 && !reserve_children(*step, bio, BioDirection::down)) {
-      return Move::stop;
-    }
-    if (action != StepAction::call_reserved) {
-      if (step->on_complete != nullptr) saved_offset(bio, *step) = kPassed;
-      const Verdict verdict = by_action(action, bio, *step);
-      if (bio.uses_reserve) keep_reserve(verdict, bio, *step);
-      return follow(verdict, bio, step);
-    }
+    const Move move = go_down_aside(bio, step, action);
+    if (move != Move::stop) step = step_of(bio);
+    return move;
   }
   if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
   const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
-  if (action == StepAction::call_reserved && bio.uses_reserve) [[unlikely]]
-    keep_reserve(verdict, bio, *step);
   if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) [[unlikely]]
     note_fault(bio);
+  return follow(verdict, bio, step);
+}
+
+// The same for a step that may split, or that the operation passes by: out of line, and `step` by
+// value, so that it stays in a register elsewhere.
+Context::Move Context::go_down_aside(Bio& bio, const Step* step, StepAction action) noexcept {
+  if (step->max_children != 0 && !reserve_children(*step, bio, BioDirection::down)) {
+    return Move::stop;
+  }
+  const bool called = action == StepAction::call_reserved;
+  if (step->on_complete != nullptr) saved_offset(bio, *step) = called ? bio.offset : kPassed;
+  const Verdict verdict =
+      called ? step->on_request(step->body, bio, Program::pad_of(bio, *step), *this)
+             : by_action(action, bio, *step);
+  keep_reserve(verdict, bio, *step);
+  if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) note_fault(bio);
   return follow(verdict, bio, step);
 }
 
@@ -89,16 +99,31 @@ ASHLAR_MOVE Context::Move Context::go_up(Bio& bio, const Step*& step) noexcept {
 ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noexcept {
   const std::uint64_t offset = saved_offset(bio, *step);
   if (offset == kPassed) return Move::up;
-  if (step->max_children != 0 && !reserve_children(*step, bio, BioDirection::complete)) {
-    return Move::stop;
+  if (step->max_children != 0) [[unlikely]] {
+    const Move move = go_complete_aside(bio, step, offset);
+    if (move != Move::stop) step = step_of(bio);
+    return move;
   }
   bio.offset = offset;
   const Errc before = bio.error;
-  // Behind a hop the bio, and with it the program, may be gone at once.
-  const bool may_split = step->max_children != 0;
   const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
-  if (may_split && bio.uses_reserve) [[unlikely]]
-    keep_reserve(verdict, bio, *step);
+  return turn(verdict, before, bio, step);
+}
+
+// The same for a step that may split.
+Context::Move Context::go_complete_aside(Bio& bio, const Step* step,
+                                         std::uint64_t offset) noexcept {
+  if (!reserve_children(*step, bio, BioDirection::complete)) return Move::stop;
+  bio.offset = offset;
+  const Errc before = bio.error;
+  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  keep_reserve(verdict, bio, *step);
+  return turn(verdict, before, bio, step);
+}
+
+// After on_complete. A bio that a hop handed over is not touched: it may be gone.
+ASHLAR_MOVE Context::Move Context::turn(Verdict verdict, Errc before, Bio& bio,
+                                        const Step*& step) noexcept {
   if (verdict.kind() == Verdict::Kind::done) [[likely]] {
     if (bio.error != before && bio.error != Errc::ok) note_fault(bio);
     return follow(verdict, bio, step);
@@ -116,7 +141,7 @@ ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noex
 }
 
 void Context::execute(Bio& bio) noexcept {
-  const Step* step = &bio.home->steps[bio.pc];
+  const Step* step = step_of(bio);
   bio.state = BioState::held;
   Move move = Move::down;
   switch (bio.direction) {
@@ -192,10 +217,12 @@ bool Context::reserve_children(const Step& step, Bio& bio, BioDirection directio
   return false;
 }
 
-// A step that did not split after all has no use for the reserve; it is in the same context still,
-// since only hops leave it and they have no children.
+// A step that did not split after all has no use for the reserve. The bio is in this context still:
+// only hops send it elsewhere, and they have no children.
 void Context::keep_reserve(Verdict verdict, Bio& bio, const Step& step) noexcept {
-  if (verdict.kind() != Verdict::Kind::split) release_reserve(*bio.home, step, bio);
+  if (bio.uses_reserve && verdict.kind() != Verdict::Kind::split) {
+    release_reserve(*bio.home, step, bio);
+  }
 }
 
 void Context::release_reserve(Generation& home, const Step& step, Bio& parent) noexcept {
