@@ -297,9 +297,10 @@ Program: 2 steps, direct dispatch
 Hops: none
   all of it runs in the caller's own context
 
-Frame: 24 bytes in each request
+Frame: 32 bytes in each request
   16  fault record
    8  passthrough
+   8  room to cut up requests
 
 Limits
   block size            4 KiB  by m (memory)
@@ -401,24 +402,47 @@ TEST_F(Cli, help_and_version) {
 
 // --- signals -------------------------------------------------------------------------------------
 
+// Shell: `until_true TEST...` waits for a command to succeed, but not for ever.
+constexpr const char* kUntilTrue = R"(until_true() {
+  turn=0
+  until "$@"; do
+    turn=$((turn + 1))
+    [ $turn -lt 300 ] || { echo "waited in vain for: $*" >&2; kill -KILL $job; exit 1; }
+    sleep 0.05
+  done
+}
+)";
+
 TEST_F(Cli, an_interrupt_ends_a_verb_with_130_and_a_sentence) {
   folder_.write("slow.toml", std::string(kStack) +
                                  "[[geom]]\nname = \"slow\"\nclass = \"delay\"\nover = \"m\"\n"
-                                 "time = \"1000s\"\n");
-  // The shell's `wait` tells the status of a job that a signal ended.
-  const CommandRun run =
-      sh("$ASHLAR read -f slow.toml slow > out & job=$!; "
-         "until grep -q '^SigCgt:.*[4567cdef]...$' /proc/$job/status; do "
-         "sleep 0.05; done; kill -INT $job; wait $job");
-  EXPECT_EQ(run.status, 130);
+                                 "time = \"1000s\"\ntaste = false\n");
+  // The mask of signals that have a handler, in hexadecimal: 14 bits up is SIGTERM's, the last one
+  // that is set. The shell's `wait` tells the status of a job that a signal ended.
+  const CommandRun run = sh(std::string(kUntilTrue) +
+                            "$ASHLAR read -f slow.toml slow > out & job=$!; "
+                            "until_true grep -q '^SigCgt:.*[4567cdef]...$' /proc/$job/status; "
+                            "kill -INT $job; wait $job");
+  EXPECT_EQ(run.status, 130) << run.err;
   EXPECT_THAT(run.err, HasSubstr("ashlar: stopped; "));
 }
 
+TEST_F(Cli, an_interrupt_while_disks_are_looked_at_is_told_too) {
+  folder_.write("slow.toml", std::string(kStack) +
+                                 "[[geom]]\nname = \"slow\"\nclass = \"delay\"\nover = \"m\"\n"
+                                 "time = \"1000s\"\n");
+  const CommandRun run = sh(std::string(kUntilTrue) +
+                            "$ASHLAR tree -f slow.toml > out & job=$!; "
+                            "until_true grep -q '^SigCgt:.*[4567cdef]...$' /proc/$job/status; "
+                            "kill -INT $job; wait $job");
+  EXPECT_EQ(run.status, 130) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("ashlar: stopped while looking at what is on the disks"));
+}
+
 TEST_F(Cli, serve_ends_well_at_a_signal) {
-  const CommandRun run =
-      sh("$ASHLAR serve -a disk.img --nbd unix:sock > uris & job=$!; "
-         "until [ -s uris ]; do sleep 0.05; done; "
-         "kill -TERM $job; wait $job");
+  const CommandRun run = sh(std::string(kUntilTrue) +
+                            "$ASHLAR serve -a disk.img --nbd unix:sock > uris & job=$!; "
+                            "until_true [ -s uris ]; kill -TERM $job; wait $job");
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.err, HasSubstr("serving 3 devices, read-only"));
   EXPECT_THAT(folder_.read("uris"), HasSubstr("nbd+unix:///?socket="));

@@ -11,6 +11,7 @@
 namespace ashlar::cli {
 
 Result<int> run_explain(const ExplainOptions& options) {
+  leave_on_interrupt("stopped while looking at what is on the disks; nothing was changed");
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   auto device = open_device(**node, options.stack, options.device);

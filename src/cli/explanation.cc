@@ -112,6 +112,13 @@ std::vector<FrameFact> frame_facts(const Program& program, const std::vector<Ste
       known->bytes += step.pad_bytes;
     }
   }
+  // Step 0 cuts up what is too long. The parts have frames of their own, so its pad is not on top
+  // of the others' but in their place.
+  const std::uint32_t cutting = sizeof(Fault) + program.infos[0].pad_bytes;
+  if (cutting > told) {
+    facts.push_back({"room to cut up requests", cutting - told});
+    told = cutting;
+  }
   if (program.frame_bytes > told) facts.push_back({"alignment", program.frame_bytes - told});
   return facts;
 }

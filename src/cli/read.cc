@@ -64,6 +64,7 @@ Result<void> copy(OrderedReader& reader, Sink& sink, Progress& progress) {
 }  // namespace
 
 Result<int> run_read(const ReadOptions& options) {
+  leave_on_interrupt("stopped while looking at what is on the disks; nothing was changed");
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   auto device = open_device(**node, options.stack, options.device);

@@ -41,6 +41,7 @@ std::string page(const std::vector<DeviceSum>& sums, const Paint& paint) {
 }  // namespace
 
 Result<int> run_sum(const SumOptions& options) {
+  leave_on_interrupt("stopped while looking at what is on the disks; nothing was changed");
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   auto sums = devices_of(**node, options.device);

@@ -10,6 +10,7 @@
 namespace ashlar::cli {
 
 Result<int> run_tree(const TreeOptions& options) {
+  leave_on_interrupt("stopped while looking at what is on the disks; nothing was changed");
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   auto printed =

@@ -129,6 +129,7 @@ Result<void> check_room(const WriteOptions& options, const Device& device,
 }  // namespace
 
 Result<int> run_write(const WriteOptions& options) {
+  leave_on_interrupt("stopped while looking at what is on the disks; nothing was changed");
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   auto device = open_device(**node, options.stack, options.device, true);

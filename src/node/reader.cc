@@ -36,7 +36,27 @@ Result<void> DeviceReader::open() {
   return {};
 }
 
+// Waits for the end of a request, but not for ever: one that takes too long is cancelled.
+Result<void> DeviceReader::await(Bio& bio, const bool& ended) {
+  const std::uint64_t deadline = lane_.now_ns() + kPatienceNs;
+  while (!ended) {
+    lane_.wait(silent_ ? -1 : 100);
+    if (ended || silent_ || lane_.now_ns() < deadline) continue;
+    silent_ = true;
+    lane_.cancel(bio);
+  }
+  if (bio.error == Errc::ok) return {};
+  if (silent_) return not_answered();
+  return Error{bio.error, describe_failure(*program_, bio, window_offset_)};
+}
+
+Error DeviceReader::not_answered() const {
+  return make_error(Errc::timed_out, "{}: it did not answer for {} s; it is not looked at further",
+                    provider_.name, kPatienceNs / 1'000'000'000);
+}
+
 Result<void> DeviceReader::load(std::uint64_t offset) {
+  if (silent_) return not_answered();
   const std::uint64_t block = provider_.limits.block_bytes;
   window_offset_ = align_down(offset, std::max<std::uint64_t>(block, 4096));
   window_length_ = 0;
@@ -56,19 +76,9 @@ Result<void> DeviceReader::load(std::uint64_t offset) {
   bio->user = &ended;
   bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
   channel_->submit(*bio);
-  const std::uint64_t deadline = lane_.now_ns() + kPatienceNs;
-  bool patient = true;
-  while (!ended) {
-    lane_.wait(patient ? 100 : -1);
-    if (ended || !patient || lane_.now_ns() < deadline) continue;
-    patient = false;
-    lane_.cancel(*bio);
-  }
-  const Errc error = bio->error;
-  std::string sentence;
-  if (error != Errc::ok) sentence = describe_failure(*program_, *bio, window_offset_);
+  auto answer = await(*bio, ended);
   channel_->release(*bio);
-  if (error != Errc::ok) return Error{error, std::move(sentence)};
+  if (!answer) return answer;
   window_length_ = length;
   return {};
 }

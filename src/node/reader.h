@@ -28,6 +28,8 @@ class DeviceReader final : public TasteReader {
   static constexpr std::uint64_t kWindowBytes = 64 * kKiB;
 
   Result<void> open();
+  Result<void> await(Bio& bio, const bool& ended);
+  Error not_answered() const;
   Result<void> load(std::uint64_t offset);
 
   Topology& topology_;
@@ -37,6 +39,7 @@ class DeviceReader final : public TasteReader {
   std::unique_ptr<Program> program_;
   std::unique_ptr<Channel> channel_;
   std::uint64_t spent_bytes_ = 0;
+  bool silent_ = false;  // it did not answer in time, and is not asked again
   std::uint64_t window_offset_ = 0;
   std::uint64_t window_length_ = 0;
   std::unique_ptr<std::byte, void (*)(void*)> window_{nullptr, nullptr};

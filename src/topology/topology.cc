@@ -147,6 +147,7 @@ Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
     auto offer = info->taste(*reader);
     if (!offer) {
       outcome.doubts.push_back(offer.error().message);
+      if (offer.error().code == Errc::timed_out) break;  // the next class would wait as long
       continue;
     }
     if (!offer->has_value()) continue;
