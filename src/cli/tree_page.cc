@@ -113,7 +113,11 @@ class Walk {
       note(lines, lead + printable(sentence));
       lead = std::string(name.size(), ' ');
     }
-    if (geom.tasted() && geom.providers().empty()) note(lines, lead + "it has no devices");
+    if (!geom.tasted()) return;
+    std::vector<std::string> status;
+    add_status(geom, status);
+    if (!status.empty()) note(lines, lead + printable(joined(status, " · ")));
+    if (geom.providers().empty()) note(lines, std::string(name.size(), ' ') + "it has no devices");
   }
 
   void note(std::string lines, std::string text) {
@@ -140,8 +144,15 @@ class Walk {
           parts.push_back(key + " " + value);
       }
     }
-    for (const auto& [key, value] : geom.body().status()) parts.push_back(key + " " + value);
+    if (!geom.tasted()) add_status(geom, parts);
     return printable(joined(parts, " · "));
+  }
+
+  // What a geom says of itself, without what its row says already or nobody but a program asks.
+  static void add_status(const Geom& geom, std::vector<std::string>& parts) {
+    for (const auto& [key, value] : geom.body().status()) {
+      if (key != "path" && key != "io") parts.push_back(key + " " + value);
+    }
   }
 
   const Node& node_;
