@@ -138,7 +138,8 @@ class File final : public StepClass<File, FilePad> {
 
 std::string describe_tail(std::uint64_t tail, std::uint32_t block) {
   if (tail == 0) return {};
-  return fmt::format("the last {} bytes are left out, less than a block of {}", tail, block);
+  const std::string what = tail == 1 ? "byte is" : fmt::format("{} bytes are", tail);
+  return fmt::format("the last {} left out, less than a block of {}", what, block);
 }
 
 Result<GeomPlan> File::create(const CreateArguments& arguments) {
