@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <span>
 #include <utility>
 
 #include "program/channel.h"
@@ -20,6 +22,9 @@ namespace {
 constexpr LockClass kInboxLock{"lane.inbox"};
 
 constexpr int kEventsAtOnce = 64;
+constexpr std::int64_t kNsPerMs = 1'000'000;
+constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+constexpr std::int64_t kLongestMs = 60'000;
 
 // What epoll hands back for the two descriptors that are the lane's own; never dereferenced.
 Watcher* const kEngineTag = reinterpret_cast<Watcher*>(1);
@@ -30,6 +35,23 @@ bool add_to_epoll(int epoll_fd, int fd, std::uint32_t events, Watcher* watcher) 
   event.events = events;
   event.data.ptr = watcher;
   return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+// Milliseconds where the kernel has nothing finer (before 5.11, or where a filter refuses it),
+// rounded up: waking a little late beats spinning through the last millisecond.
+int wait_for_milliseconds(int epoll_fd, std::span<epoll_event> events, std::int64_t timeout_ns) {
+  const std::int64_t timeout_ms = std::min((timeout_ns + kNsPerMs - 1) / kNsPerMs, kLongestMs);
+  return epoll_wait(epoll_fd, events.data(), static_cast<int>(events.size()),
+                    timeout_ns < 0 ? -1 : static_cast<int>(timeout_ms));
+}
+
+int wait_for_events(int epoll_fd, std::span<epoll_event> events, std::int64_t timeout_ns) {
+  if (timeout_ns <= 0) return wait_for_milliseconds(epoll_fd, events, timeout_ns);
+  const timespec timeout{.tv_sec = timeout_ns / kNsPerSecond, .tv_nsec = timeout_ns % kNsPerSecond};
+  const int count = epoll_pwait2(epoll_fd, events.data(), static_cast<int>(events.size()), &timeout,
+                                 nullptr);
+  if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+  return wait_for_milliseconds(epoll_fd, events, timeout_ns);
 }
 
 }  // namespace
@@ -125,19 +147,17 @@ unsigned Lane::collect() noexcept {
 
 unsigned Lane::poll() noexcept { return collect(); }
 
-int Lane::sleep_bound_ms(int timeout_ms) const noexcept {
+std::int64_t Lane::sleep_bound_ns(int timeout_ms) const noexcept {
   if (has_work() || inbox_full_.load(std::memory_order_acquire)) return 0;
+  const std::int64_t timeout = timeout_ms < 0 ? -1 : timeout_ms * kNsPerMs;
   const std::int64_t timer = until_timer_ns();
-  if (timer < 0) return timeout_ms;
-  // Rounded up: waking a little late beats spinning through the last millisecond.
-  const std::int64_t timer_ms = std::min<std::int64_t>((timer + 999'999) / 1'000'000, 60'000);
-  return timeout_ms < 0 ? static_cast<int>(timer_ms)
-                        : std::min(timeout_ms, static_cast<int>(timer_ms));
+  if (timer < 0) return timeout;
+  return timeout < 0 ? timer : std::min(timeout, timer);
 }
 
-unsigned Lane::dispatch(int timeout_ms) noexcept {
+unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
   std::array<epoll_event, kEventsAtOnce> events;
-  const int count = epoll_wait(epoll_fd_, events.data(), kEventsAtOnce, timeout_ms);
+  const int count = wait_for_events(epoll_fd_, events, timeout_ns);
   if (count <= 0) return 0;
   removed_.clear();
   dispatching_ = true;
@@ -159,7 +179,7 @@ unsigned Lane::dispatch(int timeout_ms) noexcept {
 
 unsigned Lane::wait(int timeout_ms) noexcept {
   const unsigned before = collect();
-  const unsigned events = dispatch(before > 0 ? 0 : sleep_bound_ms(timeout_ms));
+  const unsigned events = dispatch(before > 0 ? 0 : sleep_bound_ns(timeout_ms));
   return before + events + (events > 0 ? collect() : 0);
 }
 

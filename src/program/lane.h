@@ -77,8 +77,8 @@ class Lane final : public Context {
 
   unsigned collect() noexcept;
   unsigned take_inbox() noexcept;
-  unsigned dispatch(int timeout_ms) noexcept;
-  int sleep_bound_ms(int timeout_ms) const noexcept;
+  unsigned dispatch(std::int64_t timeout_ns) noexcept;
+  std::int64_t sleep_bound_ns(int timeout_ms) const noexcept;
 
   std::unique_ptr<Engine> engine_;
   const int epoll_fd_;

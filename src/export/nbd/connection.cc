@@ -4,7 +4,9 @@
 // until its last output is sent, session_ only after that.
 #include "export/nbd/connection.h"
 
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,7 +51,7 @@ void Connection::on_ready(std::uint32_t events) noexcept {
     return;
   }
   if (session_->wants_input()) {
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) session_->receive(fd_);
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) receive_requests();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     on_hangup();
   }
@@ -94,7 +96,7 @@ void Connection::abandon(const char* reason) noexcept {
 std::uint32_t Connection::wanted_events() const noexcept {
   if (negotiation_) return negotiation_->output().empty() ? EPOLLIN : EPOLLOUT;
   std::uint32_t events = 0;
-  if (session_->wants_input()) events |= EPOLLIN;
+  if (session_->wants_input() && !rest_.armed) events |= EPOLLIN;
   if (session_->wants_output()) events |= EPOLLOUT;
   return events;
 }
@@ -102,6 +104,7 @@ std::uint32_t Connection::wanted_events() const noexcept {
 void Connection::close(std::string reason) noexcept {
   if (fd_ < 0) return;
   if (deadline_.armed) lane_.disarm(deadline_);
+  if (rest_.armed) lane_.disarm(rest_);
   if (watched_) lane_.unwatch(fd_, *this);
   ::close(std::exchange(fd_, -1));
   reason_ = std::move(reason);
@@ -175,8 +178,36 @@ void Connection::enter_transmission() noexcept {
 
 // --- session -------------------------------------------------------------------------------------
 
+void Connection::receive_requests() noexcept {
+  session_->receive(fd_);
+  received_ = true;
+}
+
+// What is unread is asked for before the replies go: they would be unread all.
+std::uint64_t Connection::rest_ns() noexcept {
+  if (!std::exchange(received_, false) || !session_->caught_up()) return 0;
+  const std::uint64_t before = std::exchange(settled_requests_, session_->requests());
+  if (!is_local_ || !pacing_.wants_unread()) return 0;
+  int unread_bytes = 0;
+  if (ioctl(fd_, SIOCOUTQ, &unread_bytes) != 0 || unread_bytes < 0) return 0;
+  return pacing_.rest(static_cast<std::uint32_t>(settled_requests_ - before),
+                      static_cast<std::uint64_t>(unread_bytes));
+}
+
+void Connection::rest_until(std::uint64_t deadline_ns) noexcept {
+  rest_.user = this;
+  rest_.expired = [](Timer& timer, Context&) noexcept {
+    auto& self = *static_cast<Connection*>(timer.user);
+    self.owner_.on_connection_ready(self);
+    if (self.session_->wants_input()) self.receive_requests();
+  };
+  lane_.arm(rest_, deadline_ns);
+}
+
 void Connection::settle_session() noexcept {
+  const std::uint64_t rest = rest_ns();
   session_->send(fd_);
+  if (rest > 0 && session_->wants_input() && !rest_.armed) rest_until(lane_.now_ns() + rest);
   if (session_->state() == SessionState::broken) return close(session_->reason());
   if (session_->state() == SessionState::draining && session_->idle()) close("");
 }

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "export/nbd/exports.h"
 #include "export/nbd/negotiation.h"
+#include "export/nbd/pacing.h"
 #include "export/nbd/session.h"
 #include "program/lane.h"
 
@@ -78,6 +79,9 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   bool send_negotiation() noexcept;
   void enter_transmission() noexcept;
   void settle_session() noexcept;
+  void receive_requests() noexcept;
+  std::uint64_t rest_ns() noexcept;
+  void rest_until(std::uint64_t deadline_ns) noexcept;
   std::uint32_t wanted_events() const noexcept;
   void close(std::string reason) noexcept;
 
@@ -86,6 +90,7 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   Lane& lane_;
   const Exports& exports_;
   int fd_;
+  bool is_local_ = true;  // a unix socket
   bool watched_ = false;
   std::uint32_t events_ = 0;  // that the lane watches for
   Timer deadline_;
@@ -93,6 +98,10 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   std::vector<std::byte> unfed_;    // received and not yet taken by the negotiation
   std::unique_ptr<Device> device_;  // between choosing and the session
   std::unique_ptr<Session> session_;
+  Pacing pacing_;
+  Timer rest_;                        // while armed, the socket is not looked at
+  bool received_ = false;             // since the last settle()
+  std::uint64_t settled_requests_ = 0;  // of the session, at the last settle()
   std::string reason_;
   std::string export_name_;
 };

@@ -123,6 +123,7 @@ bool Session::decode_one() noexcept {
 void Session::start(Exchange& exchange) noexcept {
   const Request& request = exchange.request;
   exchange.session = this;
+  ++requests_;
   if (request.refusal) return reply_error(exchange, request.refusal);
   if (request.header.length == 0 && request.command() != Command::flush) {
     return reply_success(exchange);

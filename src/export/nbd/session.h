@@ -74,6 +74,12 @@ class Session {
   // is ready.
   void abandon(const char* reason) noexcept;
 
+  // Requests taken from the socket so far.
+  std::uint64_t requests() const noexcept { return requests_; }
+  // Every request that was taken has ended, so that the socket is all there is to wait for.
+  bool caught_up() const noexcept {
+    return state_ == SessionState::open && in_flight_.empty() && !backlog_;
+  }
   SessionState state() const noexcept { return state_; }
   const char* reason() const noexcept { return reason_; }
   // No request is under way and no reply waits to be sent.
@@ -113,6 +119,7 @@ class Session {
   bool backlog_ = false;  // decoding stopped because the session was full
   std::uint32_t in_flight_count_ = 0;
   std::uint64_t in_flight_bytes_ = 0;  // payload of these
+  std::uint64_t requests_ = 0;
   ExchangeList in_flight_;
   ReplyQueue replies_;
 };
