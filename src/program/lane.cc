@@ -48,8 +48,8 @@ int wait_for_milliseconds(int epoll_fd, std::span<epoll_event> events, std::int6
 int wait_for_events(int epoll_fd, std::span<epoll_event> events, std::int64_t timeout_ns) {
   if (timeout_ns <= 0) return wait_for_milliseconds(epoll_fd, events, timeout_ns);
   const timespec timeout{.tv_sec = timeout_ns / kNsPerSecond, .tv_nsec = timeout_ns % kNsPerSecond};
-  const int count = epoll_pwait2(epoll_fd, events.data(), static_cast<int>(events.size()), &timeout,
-                                 nullptr);
+  const int count =
+      epoll_pwait2(epoll_fd, events.data(), static_cast<int>(events.size()), &timeout, nullptr);
   if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
   return wait_for_milliseconds(epoll_fd, events, timeout_ns);
 }

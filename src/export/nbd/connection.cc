@@ -16,9 +16,26 @@
 
 namespace ashlar::nbd {
 
+namespace {
+
+// Whether the system tells how much of what was sent the peer has received: of a TCP socket it
+// tells what the peer's system has, which is another thing.
+bool tells_unread(int fd) noexcept {
+  int domain = 0;
+  socklen_t length = sizeof(domain);
+  return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
+}  // namespace
+
 Connection::Connection(ConnectionOwner& owner, SessionMemory& memory, Lane& lane,
                        const Exports& exports, int fd)
-    : owner_(owner), memory_(memory), lane_(lane), exports_(exports), fd_(fd) {
+    : owner_(owner),
+      memory_(memory),
+      lane_(lane),
+      exports_(exports),
+      fd_(fd),
+      tells_unread_(tells_unread(fd)) {
   ExportDirectory& directory = *this;
   negotiation_.emplace(directory);
 }
@@ -187,7 +204,7 @@ void Connection::receive_requests() noexcept {
 std::uint64_t Connection::rest_ns() noexcept {
   if (!std::exchange(received_, false) || !session_->caught_up()) return 0;
   const std::uint64_t before = std::exchange(settled_requests_, session_->requests());
-  if (!is_local_ || !pacing_.wants_unread()) return 0;
+  if (!tells_unread_ || !pacing_.wants_unread()) return 0;
   int unread_bytes = 0;
   if (ioctl(fd_, SIOCOUTQ, &unread_bytes) != 0 || unread_bytes < 0) return 0;
   return pacing_.rest(static_cast<std::uint32_t>(settled_requests_ - before),

@@ -90,7 +90,7 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   Lane& lane_;
   const Exports& exports_;
   int fd_;
-  bool is_local_ = true;  // a unix socket
+  const bool tells_unread_;  // SIOCOUTQ means something
   bool watched_ = false;
   std::uint32_t events_ = 0;  // that the lane watches for
   Timer deadline_;
@@ -99,8 +99,8 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   std::unique_ptr<Device> device_;  // between choosing and the session
   std::unique_ptr<Session> session_;
   Pacing pacing_;
-  Timer rest_;                        // while armed, the socket is not looked at
-  bool received_ = false;             // since the last settle()
+  Timer rest_;                          // while armed, the socket is not looked at
+  bool received_ = false;               // since the last settle()
   std::uint64_t settled_requests_ = 0;  // of the session, at the last settle()
   std::string reason_;
   std::string export_name_;

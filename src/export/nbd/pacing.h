@@ -39,8 +39,8 @@ class Pacing {
   // True where rest() wants to know what is unread. Call once for each batch, before rest().
   bool wants_unread() noexcept;
 
-  // After a batch of `requests` that is answered now; `unread_bytes` of earlier replies are with the
-  // client still. Returns for how many nanoseconds the socket shall be left alone, 0 for not at
+  // After a batch of `requests` that is answered now; `unread_bytes` of earlier replies are with
+  // the client still. Returns for how many nanoseconds the socket shall be left alone, 0 for not at
   // all. REQUIRES: wants_unread() said so.
   std::uint64_t rest(std::uint32_t requests, std::uint64_t unread_bytes) noexcept;
 
