@@ -18,10 +18,10 @@ std::uint64_t Pacing::rest(std::uint32_t requests, std::uint64_t unread_bytes) n
     const bool one_by_one = requests > 0 && requests <= kFewRequests;
     return busy && one_by_one ? rest_ns_ = kFirstNs : stop();
   }
-  // It sends no more, or stopped reading: its socket will tell.
-  if (requests == 0) return stop();
+  // It sends no more, or has no processor: its socket will tell when that is over.
+  if (requests == 0) return 0;
   if (!busy) {
-    rest_ns_ -= rest_ns_ / 4;
+    rest_ns_ -= rest_ns_ / (requests < kEnoughRequests ? 4 : 64);
     return rest_ns_ < kShortestNs ? stop() : rest_ns_;
   }
   if (requests < kEnoughRequests) rest_ns_ = std::min(rest_ns_ + rest_ns_ / 16, kLongestNs);

@@ -25,11 +25,11 @@ class Pacing {
  public:
   static constexpr std::uint64_t kFirstNs = 60'000;
   // Below this a timer costs more than the waking that it saves.
-  static constexpr std::uint64_t kShortestNs = 20'000;
+  static constexpr std::uint64_t kShortestNs = 50'000;
   // What a client whose queue runs dry may wait at most.
-  static constexpr std::uint64_t kLongestNs = 250'000;
+  static constexpr std::uint64_t kLongestNs = 400'000;
   // A client that sends more at once has its requests answered together without our help.
-  static constexpr std::uint32_t kFewRequests = 4;
+  static constexpr std::uint32_t kFewRequests = 16;
   // Enough to share the cost of one waking; half of a common queue depth.
   static constexpr std::uint32_t kEnoughRequests = 24;
   // Wakings between two looks at what a client has not received: a system call each.
