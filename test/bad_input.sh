@@ -47,7 +47,8 @@ unreadable() {
     "${as[@]}" "$ashlar" --version > /dev/null 2>&1 ||
       { echo "left out: nobody may not run the command here"; return; }
   fi
-  refused "secret.img: cannot open: Permission denied" "${as[@]}" "$ashlar" sum -a "$folder/secret.img"
+  refused "secret.img: cannot open: Permission denied" \
+    "${as[@]}" "$ashlar" sum -a "$folder/secret.img"
   chmod 444 secret.img
   refused "secret.img" "${as[@]}" "$ashlar" write -a "$folder/secret.img" disk0 --write
   ok "unreadable files, and files that may only be read"

@@ -270,6 +270,15 @@ TEST_F(Cli, nothing_is_written_without_the_word_for_it) {
   EXPECT_EQ(folder_.read("disk.img"), text_of(disk_));
 }
 
+TEST_F(Cli, the_disk_that_refuses_to_be_written_to_is_named) {
+  folder_.write("stack.toml", std::string_view("[[image]]\nname = \"d\"\npath = \"disk.img\"\n"
+                                               "read_only = true\n[[geom]]\nname = \"t\"\n"
+                                               "class = \"passthrough\"\nover = \"d/p1\"\n"));
+  expect_error("printf abc | $ASHLAR write -f stack.toml t --write", 1,
+               "t: d below it is read-only");
+  EXPECT_EQ(folder_.read("disk.img"), text_of(disk_));
+}
+
 TEST_F(Cli, input_that_does_not_fit_is_refused_or_told) {
   expect_error("$ASHLAR write -a disk.img p1 --write < disk.img", 1, "nothing was written");
   EXPECT_EQ(folder_.read("disk.img"), text_of(disk_));
@@ -373,8 +382,9 @@ TEST_F(Cli, wrong_usage_is_told_in_one_sentence) {
   expect_error("$ASHLAR", 2, "say what to do: tree, sum, ");
   expect_error("$ASHLAR chop", 2, "there is no verb 'chop'; known are: tree, sum, ");
   expect_error("$ASHLAR tree", 2, "give an image with -a IMAGE");
-  expect_error("$ASHLAR sum -a disk.img p1 p2", 2, "p2");
-  expect_error("$ASHLAR sum -a disk.img --chop", 2, "--chop");
+  expect_error("$ASHLAR sum -a disk.img p1 p2", 2, "there is no place for 'p2'");
+  expect_error("$ASHLAR sum -a disk.img --chop", 2, "there is no place for '--chop'");
+  expect_error("$ASHLAR -a disk.img sum", 2, "there is no place for '");
   expect_error("$ASHLAR read -a disk.img", 2, "DEVICE is required");
   expect_error("$ASHLAR read -a disk.img p1 --offset 12q", 2, "such as 4096 or 64KiB, not '12q'");
   expect_error("$ASHLAR explain -a disk.img p1 12q", 2, "OFFSET");
@@ -403,7 +413,10 @@ TEST_F(Cli, help_and_version) {
   for (const char* verb : {"tree", "sum", "read", "write", "explain", "serve", "classes"}) {
     EXPECT_THAT(good("$ASHLAR --help"), HasSubstr(verb));
     EXPECT_THAT(good(std::string("$ASHLAR ") + verb + " --help"), HasSubstr("Examples:"));
+    EXPECT_EQ(good(std::string("$ASHLAR help ") + verb),
+              good(std::string("$ASHLAR ") + verb + " --help"));
   }
+  EXPECT_EQ(good("$ASHLAR help"), good("$ASHLAR --help"));
 }
 
 // --- signals -------------------------------------------------------------------------------------

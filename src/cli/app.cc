@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 
 #include "cli/terminal.h"
@@ -19,6 +20,9 @@ const std::map<std::string, EngineChoice> kEngines = {{"auto", EngineChoice::aut
                                                       {"threads", EngineChoice::threads}};
 const std::map<std::string, Dispatch> kDispatches = {{"direct", Dispatch::direct},
                                                      {"queued", Dispatch::queued}};
+
+constexpr const char* kVerbGroup = "Verbs";
+constexpr const char* kTravelGroup = "How requests travel";
 
 // One of a few words, as an enumerator.
 template <typename Choice>
@@ -48,11 +52,15 @@ void add_stack_options(CLI::App& verb, StackOptions& stack) {
       ->option_text("STACK.toml")
       ->allow_extra_args(false);
   add_choice(verb, "--dispatch", stack.dispatch, kDispatches,
-             "direct: in the caller's context (default); queued: a queue between all layers");
+             "direct: in the caller's context (default); queued: a queue between all layers")
+      ->group(kTravelGroup);
   add_choice(verb, "--engine", stack.engine, kEngines,
-             "how files are read: auto takes io_uring where the system allows it");
+             "how files are read: auto takes io_uring where the system allows it")
+      ->group(kTravelGroup);
   verb.add_flag_callback(
-      "--no-direct", [&stack] { stack.direct = false; }, "go through the page cache, no O_DIRECT");
+          "--no-direct", [&stack] { stack.direct = false; },
+          "go through the page cache, no O_DIRECT")
+      ->group(kTravelGroup);
 }
 
 CLI::Option* add_device(CLI::App& verb, std::string& device) {
@@ -88,8 +96,8 @@ class CommandLine {
  public:
   CommandLine() {
     app_.require_subcommand(1);
-    app_.set_version_flag("--version", std::string("ashlar ") + kVersion);
-    app_.get_formatter()->column_width(30);
+    app_.set_version_flag("--version", std::string("ashlar ") + kVersion, "which version this is");
+    set_format(app_);
     app_.footer(
         "Opening is read-only unless --write is given. Exit status: 0 fine, 1 failed, 2 wrong "
         "usage.\n`ashlar VERB --help` has each verb's options and examples.");
@@ -104,6 +112,13 @@ class CommandLine {
 
   // Exit status.
   int run(int argc, char** argv) {
+    // `ashlar help VERB` is `ashlar VERB --help`.
+    if (argc > 1 && std::string_view(argv[1]) == "help") {
+      static char help[] = "--help";
+      if (argc > 2) argv[1] = argv[2];
+      argc = std::min(argc, 3);
+      argv[argc - 1] = help;
+    }
     if (const std::string unknown = unknown_verb(argc, argv); !unknown.empty()) {
       return wrong_usage(unknown);
     }
@@ -124,12 +139,22 @@ class CommandLine {
   }
 
  private:
+  // Verbs take over what is set here.
+  static void set_format(CLI::App& app) {
+    app.set_help_flag("-h,--help", "this page");
+    const auto format = app.get_formatter();
+    format->column_width(30);
+    format->label("TEXT", "");
+    format->label("REQUIRED", "");
+    format->label("Positionals", "Arguments");
+    format->label("SUBCOMMAND", "VERB");
+  }
+
   template <typename Options>
   CLI::App& add_verb(const char* name, const char* help, Options& options,
                      Result<int> (*act)(const Options&), const char* examples) {
-    CLI::App* verb = app_.add_subcommand(name, help);
+    CLI::App* verb = app_.add_subcommand(name, help)->group(kVerbGroup);
     verb->footer(examples);
-    verb->get_formatter()->column_width(30);
     add_stack_options(*verb, options.stack);
     verb->callback([this, &options, act] {
       stack_ = &options.stack;
@@ -217,7 +242,8 @@ class CommandLine {
         "  ashlar serve -a disk.img p1 --write --nbd localhost:10809\n"
         "  nbdcopy 'nbd+unix:///disk0/p1?socket=/tmp/nbd.sock' part.img\n");
     add_device(verb, serve_.device)->required(false);
-    verb.add_option("--nbd", serve_.addresses, "where to listen; again for another address")
+    verb.add_option("--nbd", serve_.addresses,
+                    "where to listen (required); again for another address")
         ->option_text("unix:PATH|HOST:PORT")
         ->allow_extra_args(false)
         ->required();
@@ -228,7 +254,8 @@ class CommandLine {
   }
 
   void add_classes() {
-    CLI::App* verb = app_.add_subcommand("classes", "What stacks are made of, with parameters");
+    CLI::App* verb = app_.add_subcommand("classes", "What stacks are made of, with parameters")
+                         ->group(kVerbGroup);
     verb->footer("Examples:\n  ashlar classes\n  ashlar classes stripe --json\n");
     verb->add_option("NAME", classes_.name, "one class");
     verb->add_flag("--json", classes_.json, "for programs");
@@ -250,6 +277,10 @@ class CommandLine {
 
   int refuse(const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) return app_.exit(problem);  // --help, --version
+    // CLI11's own sentence for these lists them backwards.
+    for (const std::string& extra : app_.remaining(/*recurse=*/true)) {
+      return wrong_usage(fmt::format("there is no place for '{}'", extra));
+    }
     return wrong_usage(problem.what());
   }
 

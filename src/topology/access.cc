@@ -20,6 +20,29 @@ std::string who(const Consumer& consumer) {
   return fmt::format("{} '{}'", consumer.geom->facts().name, consumer.geom->name());
 }
 
+// The lowest device to blame for a read-only one.
+const Provider& read_only_below(const Provider& provider) {
+  const Provider* culprit = &provider;
+  for (bool lower = true; lower;) {
+    lower = false;
+    for (const auto& each : culprit->geom->consumers()) {
+      if (each->provider == nullptr || !each->provider->read_only) continue;
+      culprit = each->provider;
+      lower = true;
+      break;
+    }
+  }
+  return *culprit;
+}
+
+Error refuse_writing(const Provider& provider) {
+  const Provider& culprit = read_only_below(provider);
+  if (&culprit == &provider) {
+    return make_error(Errc::read_only, "{}: the device is read-only", provider.name);
+  }
+  return make_error(Errc::read_only, "{}: {} below it is read-only", provider.name, culprit.name);
+}
+
 }  // namespace
 
 AccessPlan::AccessPlan(Consumer& consumer, Access wanted) {
@@ -68,9 +91,7 @@ Result<void> AccessPlan::check() const {
     if (provider.orphaned != Errc::ok) {
       return make_error(Errc::gone, "{}: the device is gone", provider.name);
     }
-    if (change.after.write > 0 && provider.read_only) {
-      return make_error(Errc::read_only, "{}: the device is read-only", provider.name);
-    }
+    if (change.after.write > 0 && provider.read_only) return refuse_writing(provider);
     for (const Consumer* holder : provider.consumers) {
       if (planned(*holder).exclusive == 0) continue;
       for (const Consumer* writer : provider.consumers) {

@@ -14,8 +14,22 @@ uri() { echo "nbd+unix:///$1?socket=$socket"; }
 
 # show COMMAND...: the command as it is typed, then what it prints.
 show() {
-  printf '\n%s$ %s%s\n' "$bold" "${*/#$command/ashlar}" "$plain"
+  local word typed=''
+  for word in "${@/#$command/ashlar}"; do
+    # A URI has characters that a shell would take for its own.
+    [[ "$word" != *[?]* ]] || word="'$word'"
+    typed+=" $word"
+  done
+  printf '\n%s$%s%s\n' "$bold" "$typed" "$plain"
   "$@"
+}
+
+# What nbdinfo says of each export, in one line.
+names_and_sizes() {
+  awk -F '"' '/^export=/ {name = $2}
+    /export-size:/ {sub(/.*\(/, ""); sub(/\).*/, ""); printf "  %-10s %5s\n", name, $0}
+    /^$/ || /\$ / {print}
+    END {print "  ... and more about each"}'
 }
 
 stop_server() {
@@ -44,7 +58,8 @@ compare() {
   written=$(sha256_of "$folder/data.bin")
   served=$(sha256_of "$folder/data.copy")
   summed=$("$command" sum -f "$stack" data --json | grep -oE '[0-9a-f]{64}')
-  printf '\n%-24s %s\n' "as dd laid it out" "$written" "as the client read it" "$served" \
+  printf '\n'
+  printf '%-24s %s\n' "as dd laid it out" "$written" "as the client read it" "$served" \
     "as ashlar sums it" "$summed"
   [[ "$written" == "$served" && "$written" == "$summed" ]] || fail "They differ."
   printf '%sThe three are the same.%s\n' "$green" "$plain"
@@ -56,11 +71,11 @@ try_next() {
 ${bold}To try next${plain}
   cd $PWD
   PATH=\$PWD/$(dirname "$command"):\$PATH
-  ashlar tree -a $folder/disk2.img                 one disk, what was found
-  ashlar explain -f $stack data 20MiB   one byte, down through every layer
+  ashlar explain -f $stack data 20MiB     # one byte, down through every layer
   ashlar read -f $stack safe --length 64
-  ashlar sum -a IMAGE                              any image or disk of yours; nothing is written
-  ashlar --help, ashlar serve --help
+  ashlar tree -a $folder/disk2.img                # one disk, what was found
+  ashlar sum -a IMAGE                                 # any image of yours; nothing is written
+  ashlar --help; ashlar serve --help
 END
 }
 
@@ -69,7 +84,7 @@ bash "$(dirname "$0")/make_disks.sh" "$folder"
 show "$command" tree -f "$stack"
 show "$command" explain -f "$stack" data
 start_server
-show nbdinfo --list "$(uri '')" | grep -E '^$|\$|^export'
+show nbdinfo --list "$(uri '')" | names_and_sizes
 show nbdcopy "$(uri data)" "$folder/data.copy"
 stop_server
 compare

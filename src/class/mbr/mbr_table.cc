@@ -248,7 +248,8 @@ void add_evidence(PartitionTable& table, std::uint32_t device_sector_bytes) {
   table.evidence.push_back("55 aa at byte 510, valid boot flags and a used slot");
   if (logical != 0) {
     table.evidence.push_back(
-        fmt::format("the chain of extended boot records holds {} logical partitions", logical));
+        fmt::format("the chain of extended boot records holds {} logical partition{}", logical,
+                    logical == 1 ? "" : "s"));
   }
   if (table.sector_bytes != device_sector_bytes) {
     add_doubt(table, fmt::format("the table makes sense only in sectors of {} bytes, the device "
