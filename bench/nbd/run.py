@@ -283,7 +283,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=1, help="length of one run")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", help="servers, separated by commas")
-    parser.add_argument("--case", help="parts of case names, separated by commas; reads if not given")
+    parser.add_argument("--case", help="parts of case names, by commas; reads if not given")
     parser.add_argument("--structured", action="store_true",
                         help="the lean client asks for structured replies")
     parser.add_argument("--server", action="append", default=[], metavar="NAME=COMMAND")
