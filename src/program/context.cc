@@ -88,7 +88,7 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
     case Verdict::Kind::held:
       break;
   }
-  ASHLAR_ASSERT(!"resume takes done() or forward()");
+  ASHLAR_ASSERT(false && "resume takes done() or forward()");
 }
 
 // --- cancelling

@@ -222,7 +222,7 @@ void LaneFile::carry_on(Transfer& transfer) noexcept {
     case Transfer::Stage::waiting:
       break;
   }
-  ASHLAR_ASSERT(!"a request that waits is not the engine's");
+  ASHLAR_ASSERT(false && "a request that waits is not the engine's");
 }
 
 // Nothing moved, or direct I/O that stops within a block: the file ends there, shorter than it was.
