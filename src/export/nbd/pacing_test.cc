@@ -112,10 +112,25 @@ TEST(NbdPacing, client_that_runs_dry_is_soon_not_left_alone) {
   EXPECT_LE(turns, 5);
 }
 
-TEST(NbdPacing, silence_ends_the_rest) {
+TEST(NbdPacing, silence_interrupts_the_rest_until_it_asks_again) {
   Pacing pacing;
-  ASSERT_GT(first_rest(pacing), 0u);
+  const std::uint64_t rest = first_rest(pacing);
+  ASSERT_GT(rest, 0u);
   EXPECT_EQ(pacing.rest(0, kUnread), 0u);
+  ASSERT_TRUE(pacing.wants_unread());
+  EXPECT_GE(pacing.rest(1, kUnread), rest);
+}
+
+TEST(NbdPacing, a_whole_queue_at_once_is_worth_running_dry_for_a_while) {
+  Pacing pacing;
+  const std::uint64_t first = first_rest(pacing);
+  const std::uint64_t next = pacing.rest(Pacing::kEnoughRequests, 0);
+  EXPECT_GT(next, first - first / 16);
+  std::uint64_t rest = next;
+  for (int i = 0; rest > 0; ++i) {
+    ASSERT_LT(i, 100) << "it does not end";
+    rest = pacing.rest(Pacing::kEnoughRequests, 0);
+  }
 }
 
 TEST(NbdPacing, a_deep_queue_is_served_in_batches_and_seldom_runs_dry) {
