@@ -283,7 +283,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=1, help="length of one run")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", help="servers, separated by commas")
-    parser.add_argument("--case", help="parts of case names, by commas; reads if not given")
+    parser.add_argument("--case", help="parts of case names, separated by commas; else all reads")
     parser.add_argument("--structured", action="store_true",
                         help="the lean client asks for structured replies")
     parser.add_argument("--server", action="append", default=[], metavar="NAME=COMMAND")
@@ -301,6 +301,7 @@ def main() -> int:
         folder = Path(name)
         disk = make_disk(folder)
         servers = known_servers(folder, disk, args)
+        load = os.getloadavg()[0]
         try:
             servers = start_all(servers, disk)
             samples = measure(servers, cases, args)
@@ -312,8 +313,11 @@ def main() -> int:
     verdicts = judge(results)
     print_table(results)
     print_verdicts(verdicts)
+    if load > 0.5:
+        print(f"\nThe machine was busy before it began (load {load:.1f}): processor time per\n"
+              "request may be compared, requests per second may not.")
     if args.json:
-        report = {"nbd": results, "targets": verdicts, "cpus": os.cpu_count(),
+        report = {"nbd": results, "targets": verdicts, "cpus": os.cpu_count(), "load_before": load,
                   "rounds": args.rounds, "seconds": args.seconds}
         args.json.write_text(json.dumps(report, indent=2) + "\n")
     return 0

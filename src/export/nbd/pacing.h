@@ -11,8 +11,8 @@
 //                                            -> n: do not look for n ns, then take what is there
 //
 // The rest is found by feeling: a little longer while the client is busy each time, a good deal
-// shorter when it had run dry. A client with one request in flight has always taken its reply
-// before it asks again, so it is never left to wait.
+// shorter when it had run dry, unless with a whole queue of requests. A client with one request in
+// flight has always taken its reply before it asks again, so it is never left to wait.
 //
 // THREAD: values only.
 #pragma once
@@ -30,7 +30,7 @@ class Pacing {
   static constexpr std::uint64_t kLongestNs = 400'000;
   // A client that sends more at once has its requests answered together without our help.
   static constexpr std::uint32_t kFewRequests = 16;
-  // Enough to share the cost of one waking; half of a common queue depth.
+  // Enough to share the cost of one waking.
   static constexpr std::uint32_t kEnoughRequests = 24;
   // Wakings between two looks at what a client has not received: a system call each.
   static constexpr std::uint32_t kFirstInterval = 8;
