@@ -49,13 +49,15 @@ class BlockModel {
       if (fits(block, found)) continue;
       return fmt::format(
           "byte {} (block {}) holds none of its {} possible versions, the last {}; {}",
-          block * block_bytes_, block, blocks_[block].size(), blocks_[block].back(), guess(found));
+          block * block_bytes_, block, blocks_[block].size(), blocks_[block].back(),
+          guess(block, found));
     }
     return std::nullopt;
   }
 
  private:
   void change(Extent extent, Version version, bool ok) {
+    newest_ = std::max(newest_, version);
     if (forgets_) return;
     for (std::uint64_t at = extent.offset; at < extent.end(); at += block_bytes_) {
       std::vector<Version>& versions = blocks_[at / block_bytes_];
@@ -79,9 +81,16 @@ class BlockModel {
     });
   }
 
-  // Which version of which block `found` is instead.
-  std::string guess(ByteView found) const {
+  // Which version of which block `found` is instead; of `here`, where it was wanted, older ones
+  // too.
+  std::string guess(std::uint64_t here, ByteView found) const {
     std::vector<std::byte> wanted(block_bytes_);
+    for (Version version = kZeros; version <= newest_; ++version) {
+      fill_block(here, version, wanted);
+      if (std::equal(found.begin(), found.end(), wanted.begin())) {
+        return fmt::format("what was found is version {} of it", version);
+      }
+    }
     for (std::uint64_t block = 0; block < blocks_.size(); ++block) {
       for (const Version version : blocks_[block]) {
         fill_block(block, version, wanted);
@@ -90,12 +99,13 @@ class BlockModel {
         }
       }
     }
-    return "what was found is no block's present version";
+    return "what was found is no block's version: torn, or damaged";
   }
 
   const std::uint32_t block_bytes_;
   const bool forgets_;
   std::vector<std::vector<Version>> blocks_;
+  Version newest_ = kZeros;
 };
 
 }  // namespace ashlar::test

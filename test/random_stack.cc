@@ -1,7 +1,10 @@
 // How a seed becomes a stack: a walk from the top down that stops at a depth or a number of geoms.
 #include "test/random_stack.h"
 
+#include <algorithm>
 #include <array>
+
+#include "class/file/file_test_util.h"
 
 namespace ashlar::test {
 namespace {
@@ -9,7 +12,39 @@ namespace {
 constexpr unsigned kMaxDepth = 6;
 constexpr unsigned kMaxGeoms = 24;
 
-bool listed(std::string_view class_name) { return find_builtin_class(class_name) != nullptr; }
+// Classes over one device that work as they are, and that layer() has no better use for.
+const std::vector<std::string>& plain_classes() {
+  static const std::vector<std::string> kNames = [] {
+    constexpr std::array<std::string_view, 8> kKnown = {
+        "passthrough", "stats", "delay", "fault", "linear", "concat", "stripe", "mirror"};
+    std::vector<std::string> names;
+    for (const ClassInfo* each : builtin_classes()) {
+      const ClassFacts& facts = *each->facts;
+      const bool plain = facts.min_consumers == 1 && each->taste == nullptr &&
+                         std::none_of(facts.parameters.begin(), facts.parameters.end(),
+                                      [](const ParameterSpec& spec) { return spec.required; });
+      const bool known = std::find(kKnown.begin(), kKnown.end(), facts.name) != kKnown.end();
+      if (plain && !known) names.emplace_back(facts.name);
+    }
+    return names;
+  }();
+  return kNames;
+}
+
+// A disk's bytes as tasting sees them.
+class TableReader final : public TasteReader {
+ public:
+  explicit TableReader(testing::SparseImage& image) : image_(image) {}
+  Result<void> read(std::uint64_t offset, ByteSpan into) override {
+    return image_.read(offset, into);
+  }
+  std::uint64_t size_bytes() const override { return image_.size_bytes(); }
+  std::uint32_t block_size_bytes() const override { return image_.block_size_bytes(); }
+  const std::string& name() const override { return image_.name(); }
+
+ private:
+  testing::SparseImage& image_;
+};
 
 std::string microseconds(std::uint64_t count) { return std::to_string(count) + "us"; }
 
@@ -25,10 +60,15 @@ RandomStack::RandomStack(Rig& rig, const RandomStackOptions& options)
   if (options_.plant != nullptr && !planted_) node = plant(std::move(node));
   top_ = node.provider;
   description_ = std::move(node.text);
+  note_classes(*top_);
+}
+
+void RandomStack::note_classes(const Provider& from) {
+  classes_.insert(std::string(from.geom->info().facts->name));
+  for (const auto& each : from.geom->consumers()) note_classes(*each->provider);
 }
 
 std::string RandomStack::fresh_name(const std::string& class_name) {
-  classes_.insert(class_name);
   return class_name + std::to_string(geoms_++);
 }
 
@@ -39,14 +79,79 @@ RandomStack::Node RandomStack::build(unsigned depth, bool beneath_mirror) {
   return here ? plant(std::move(node)) : node;
 }
 
+RandomStack::~RandomStack() {
+  for (Consumer* each : writers_) rig_.topology().detach(each);
+}
+
 RandomStack::Node RandomStack::leaf() {
   const std::uint64_t size = (1 + random_.below(64)) * 4096 * (random_.one_in(3) ? 4 : 1);
   if (forgets_) {
     return {&rig_.make("null", fresh_name("null"), {}, {{"size", std::to_string(size)}}), "null"};
   }
+  return random_.one_in(5) ? partition() : disk(size);
+}
+
+RandomStack::Node RandomStack::disk(std::uint64_t size) {
+  if (random_.one_in(6)) return file(size);
   const ParameterTexts parameters = {{"size", std::to_string(size)},
                                      {"block", std::to_string(block_bytes_)}};
   return {&rig_.make("memory", fresh_name("memory"), {}, parameters), "memory"};
+}
+
+// The file has no name any more when it is used.
+RandomStack::Node RandomStack::file(std::uint64_t size) {
+  const TempFile temporary(size);
+  const ParameterTexts parameters = {{"path", temporary.path()},
+                                     {"direct", random_.one_in(2) ? "auto" : "off"},
+                                     {"block", std::to_string(block_bytes_)}};
+  Provider& made = rig_.make("file", fresh_name("file"), {}, parameters);
+  writers_.push_back(rig_.topology().attach(made, "test"));
+  const auto opened = rig_.topology().set_access(*writers_.back(), {1, 1, 0});
+  EXPECT_TRUE(opened) << opened.error().message;
+  return {&made, "file"};
+}
+
+// A disk with a table that has one partition. The table is in the image that is tasted, and out of
+// the partition's reach on the disk.
+RandomStack::Node RandomStack::partition() {
+  constexpr std::uint64_t kMargin = 64 * kKiB;
+  const std::uint64_t length = (1 + random_.below(64)) * 4096;
+  Node below = disk(kMargin + length + kMargin);
+  testing::SparseImage& image = tables_.emplace_back(below.provider->size_bytes, block_bytes_);
+  const std::string class_name = put_table(image, kMargin, length);
+  rig_.topology().set_reader_factory(
+      [&image](Provider&) { return std::make_unique<TableReader>(image); });
+  const auto found = rig_.topology().taste(*below.provider, builtin_classes());
+  const bool good = found && found->geom != nullptr && !found->geom->providers().empty();
+  EXPECT_TRUE(good) << class_name << " over " << below.text << ", sectors of " << block_bytes_;
+  if (!good) return below;
+  EXPECT_EQ(found->geom->info().facts->name, class_name);
+  ++geoms_;
+  return {found->geom->providers().front().get(), class_name + "(" + below.text + ")"};
+}
+
+// Which class will find it.
+std::string RandomStack::put_table(testing::SparseImage& image, std::uint64_t first,
+                                   std::uint64_t length) {
+  const std::uint32_t sector = image.block_size_bytes();
+  const std::uint64_t start = first / sector;
+  const std::uint64_t sectors = length / sector;
+  // The others know sectors of 512 and of 4096 bytes.
+  switch (random_.below(sector == 1024 ? 1 : 3)) {
+    case 0:
+      put_mbr(image,
+              {{1, 0x83, static_cast<std::uint32_t>(start), static_cast<std::uint32_t>(sectors)}});
+      return "mbr";
+    case 1:
+      put_bsdlabel(image, {.offset = sector,
+                           .sector = sector,
+                           .partitions = {{'a', static_cast<std::uint32_t>(start),
+                                           static_cast<std::uint32_t>(sectors)}}});
+      return "bsdlabel";
+    default:
+      put_gpt(image, {.sector = sector, .partitions = {{1, start, start + sectors - 1}}});
+      return "gpt";
+  }
 }
 
 RandomStack::Node RandomStack::one(const std::string& class_name, Node below,
@@ -63,7 +168,7 @@ RandomStack::Node RandomStack::plant(Node below) {
 }
 
 RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
-  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, kKinds };
+  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, other, kKinds };
   for (;;) {
     switch (static_cast<Kind>(random_.below(kKinds))) {
       case pass:
@@ -84,20 +189,20 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
         return one("fault", std::move(below), std::move(parameters));
       }
       case part:
-        if (!listed("linear")) continue;
         return window(build(depth + 1, beneath_mirror));
       case halves:
-        if (!listed("linear") || !listed("concat")) continue;
         return swapped_halves(build(depth + 1, beneath_mirror));
       case chain:
-        if (!listed("concat")) continue;
         return many("concat", 4, depth, beneath_mirror);
       case stripes:
-        if (!listed("stripe")) continue;
         return many("stripe", 4, depth, beneath_mirror);
       case copies:
-        if (!listed("mirror")) continue;
         return many("mirror", 3, depth, true);
+      case other: {
+        const auto& names = plain_classes();
+        if (names.empty()) continue;
+        return one(names[random_.below(names.size())], build(depth + 1, beneath_mirror));
+      }
       case kKinds:
         break;
     }
@@ -126,7 +231,7 @@ RandomStack::Node RandomStack::many(const std::string& class_name, unsigned most
 
 ParameterTexts RandomStack::many_parameters(const std::string& class_name) {
   if (class_name != "stripe") return {};
-  return {{"unit", std::to_string(std::uint64_t{4096} << random_.below(3))}};
+  return {{"chunk", std::to_string(std::uint64_t{4096} << random_.below(3))}};
 }
 
 RandomStack::Node RandomStack::window(Node below) {

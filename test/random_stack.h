@@ -3,11 +3,13 @@
 // THREAD: the control thread.
 #pragma once
 
+#include <deque>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "test/partition_images.h"
 #include "test/rig.h"
 
 namespace ashlar::test {
@@ -24,6 +26,9 @@ struct RandomStackOptions {
 class RandomStack {
  public:
   RandomStack(Rig& rig, const RandomStackOptions& options);
+  ~RandomStack();
+  RandomStack(const RandomStack&) = delete;
+  RandomStack& operator=(const RandomStack&) = delete;
 
   Provider& top() { return *top_; }
   // The device reads as zeros, whatever is written.
@@ -32,7 +37,7 @@ class RandomStack {
   const std::set<Errc>& errors() const { return errors_; }
   // "stripe(linear(memory), fault(memory))"
   const std::string& description() const { return description_; }
-  // Classes of the list that are in it.
+  // Its classes.
   const std::set<std::string, std::less<>>& classes() const { return classes_; }
 
  private:
@@ -43,6 +48,10 @@ class RandomStack {
 
   Node build(unsigned depth, bool beneath_mirror);
   Node leaf();
+  Node disk(std::uint64_t size);
+  Node file(std::uint64_t size);
+  Node partition();
+  std::string put_table(testing::SparseImage& image, std::uint64_t first, std::uint64_t length);
   Node layer(unsigned depth, bool beneath_mirror);
   Node plant(Node below);
   Node one(const std::string& class_name, Node below, ParameterTexts parameters = {});
@@ -51,6 +60,7 @@ class RandomStack {
   Node swapped_halves(Node below);
   ParameterTexts fault_parameters(const Provider& below);
   ParameterTexts many_parameters(const std::string& class_name);
+  void note_classes(const Provider& from);
   std::string fresh_name(const std::string& class_name);
 
   Rig& rig_;
@@ -61,6 +71,8 @@ class RandomStack {
   bool forgets_ = false;
   std::uint32_t block_bytes_ = 512;
   Provider* top_ = nullptr;
+  std::vector<Consumer*> writers_;           // of files
+  std::deque<testing::SparseImage> tables_;  // what the disks with partitions are tasted by
   std::set<Errc> errors_;
   std::string description_;
   std::set<std::string, std::less<>> classes_;

@@ -114,7 +114,7 @@ inline std::vector<Way> all_ways() {
   return all;
 }
 
-class FileWays : public testing::TestWithParam<Way> {
+class FileWays : public ::testing::TestWithParam<Way> {
  protected:
   void SetUp() override {
     if (GetParam().engine == EngineChoice::io_uring && !has_io_uring()) {

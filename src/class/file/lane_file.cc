@@ -3,6 +3,8 @@
 // requests that the engine has, so that one comes free; the first was made with the lane's state.
 #include "class/file/lane_file.h"
 
+#include <limits.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -25,12 +27,14 @@ void count(std::atomic<std::uint64_t>& counter) noexcept {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-// True where the first `length` bytes are whole segments: the vector may go down as it is.
-bool is_whole(const Payload& view, std::uint64_t length) noexcept {
-  if (view.start != 0) return false;
+// How many segments, empty ones too, the first `length` bytes are, where they are whole and few
+// enough for one call: then the vector may go down as it is. Else 0.
+std::uint32_t whole_segments(const Payload& view, std::uint64_t length) noexcept {
+  if (view.start != 0) return 0;
   const Segment* segment = view.segments;
   while (length > 0 && segment->length <= length) length -= (segment++)->length;
-  return length == 0;
+  const auto count = static_cast<std::uint64_t>(segment - view.segments);
+  return length == 0 && count <= IOV_MAX ? static_cast<std::uint32_t>(count) : 0;
 }
 
 // As much of the first `length` bytes as `room` entries describe; returns the entries used.
@@ -44,6 +48,23 @@ std::uint32_t describe(const Payload& view, std::uint64_t length, iovec* into, s
     if (piece > 0) into[used++] = {segment->data + skip, piece};
     described += piece;
     skip = 0;
+  }
+  return used;
+}
+
+// Cuts `described` bytes down to whole sectors, where there is one: a request that takes several
+// calls and is cancelled in between leaves no sector half written.
+std::uint32_t cut_to_sectors(iovec* vector, std::uint32_t used, std::uint64_t& described) noexcept {
+  constexpr std::uint64_t kSectorBytes = 4096;
+  const std::uint64_t sectors = align_down(described, kSectorBytes);
+  if (sectors == 0) return used;
+  while (described > sectors) {
+    iovec& last = vector[used - 1];
+    const auto excess = static_cast<std::size_t>(described - sectors);
+    const std::size_t cut = std::min(last.iov_len, excess);
+    last.iov_len -= cut;
+    described -= cut;
+    if (last.iov_len == 0) --used;
   }
   return used;
 }
@@ -124,8 +145,9 @@ void LaneFile::next_round(Transfer& transfer) noexcept {
     transfer.one = {data, length};
     return submit(transfer, &transfer.one, 1, length);
   }
-  if (!is_whole(view, length)) return gather(transfer, view, length);
-  submit(transfer, reinterpret_cast<const iovec*>(view.segments), view.segments_of(length), length);
+  const std::uint32_t whole = whole_segments(view, length);
+  if (whole == 0) return gather(transfer, view, length);
+  submit(transfer, reinterpret_cast<const iovec*>(view.segments), whole, length);
 }
 
 // Without a block of the pool, one segment a round: slow service is better than none.
@@ -135,7 +157,8 @@ void LaneFile::gather(Transfer& transfer, const Payload& view, std::uint64_t len
   iovec* const into = pooled ? reinterpret_cast<iovec*>(transfer.vector) : &transfer.one;
   const std::uint32_t room = pooled ? kVectorBytes / sizeof(iovec) : 1;
   std::uint64_t described = 0;
-  const std::uint32_t used = describe(view, length, into, room, described);
+  std::uint32_t used = describe(view, length, into, room, described);
+  if (described < length) used = cut_to_sectors(into, used, described);
   submit(transfer, into, used, described);
 }
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "test/nbd_client.h"
@@ -312,6 +313,32 @@ TEST_F(NbdServer, requests_of_a_client_that_vanished_are_cancelled) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   client.vanish();
+  expect_connections(0);
+}
+
+// Requests one by one in front of a deep queue: what pacing.h is about.
+TEST_F(NbdServer, a_client_that_is_behind_gets_every_reply_and_may_vanish) {
+  serve();
+  constexpr std::uint64_t kDepth = 24;
+  for (std::uint64_t round = 0; round < 12; ++round) {
+    NbdClient client(path());
+    ASSERT_TRUE(client.go("disk", true));
+    std::uint64_t sent = 0;
+    const auto send_one = [&] {
+      client.send_bytes(NbdClient::request(Command::read, sent, sent % 64 * 4096, 4096));
+      ++sent;
+    };
+    while (sent < kDepth) send_one();
+    std::set<std::uint64_t> answered;
+    for (std::uint64_t i = 0; i < 300 + 17 * round; ++i) {
+      const NbdReply reply = client.receive_reply(4096);
+      ASSERT_EQ(reply.error, 0u);
+      ASSERT_TRUE(answered.insert(reply.cookie).second);
+      ASSERT_LT(reply.cookie, sent);
+      send_one();
+    }
+    client.vanish();
+  }
   expect_connections(0);
 }
 
