@@ -6,8 +6,10 @@
 //
 // Method: each figure is the median of several runs in this process; the stacks take turns within a
 // round, so that a noisy machine is noisy for all of them. A request is what a caller does for one:
-// allocate a bio, fill it, submit it, see its end, release it. Instructions are counted by
-// valgrind's callgrind where it is installed, as the difference of two runs of different length.
+// allocate a bio, fill it, submit it, see its end, release it. A naive loop (bench/naive_path.h)
+// takes its turns among them, as a yardstick for the machine of the moment. Instructions are
+// counted by valgrind's callgrind where it is installed, as the difference of two runs of different
+// length.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +24,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/heap_count.h"
+#include "bench/naive_path.h"
 #include "class/list.h"
 #include "program/channel.h"
 #include "program/compiler.h"
@@ -155,10 +158,19 @@ struct Figure {
   std::uint32_t frame_bytes = 0;
 };
 
-std::vector<Figure> measure(const std::vector<Stack>& stacks, int rounds, std::uint64_t requests) {
+// What the naive loop takes: over nothing, and for each layer.
+struct Naive {
+  double empty_ns = 0;
+  double layer_ns = 0;
+};
+
+std::vector<Figure> measure(const std::vector<Stack>& stacks, int rounds, std::uint64_t requests,
+                            Naive* naive = nullptr) {
   std::vector<std::unique_ptr<Bed>> beds;
   for (const Stack& each : stacks) beds.push_back(std::make_unique<Bed>(each));
   std::vector<std::vector<double>> depth_1(stacks.size()), depth_32(stacks.size());
+  bench::NaivePath bare(0), tower(16);
+  std::vector<double> bare_ns, tower_ns;
   std::vector<Figure> figures(stacks.size());
   for (std::size_t i = 0; i < stacks.size(); ++i) beds[i]->run(requests / 10 + 32, 32);
   for (int round = 0; round < rounds; ++round) {
@@ -166,6 +178,11 @@ std::vector<Figure> measure(const std::vector<Stack>& stacks, int rounds, std::u
       depth_1[i].push_back(time_ns(*beds[i], requests, 1));
       depth_32[i].push_back(time_ns(*beds[i], requests, 32));
     }
+    bare_ns.push_back(bare.time_ns(requests));
+    tower_ns.push_back(tower.time_ns(requests));
+  }
+  if (naive != nullptr) {
+    *naive = {median(bare_ns), (median(tower_ns) - median(bare_ns)) / 16};
   }
   for (std::size_t i = 0; i < stacks.size(); ++i) {
     const std::uint64_t before = bench::heap_allocations();
@@ -209,7 +226,7 @@ const Figure& find(const std::vector<Figure>& figures, std::string_view kind, in
   std::abort();
 }
 
-nlohmann::json summary(const std::vector<Figure>& figures) {
+nlohmann::json summary(const std::vector<Figure>& figures, const Naive& naive) {
   const Figure& empty = find(figures, "passthrough", 0, Dispatch::direct);
   const Figure& low = find(figures, "passthrough", 4, Dispatch::direct);
   const Figure& high = find(figures, "passthrough", 16, Dispatch::direct);
@@ -218,6 +235,8 @@ nlohmann::json summary(const std::vector<Figure>& figures) {
   const Figure& direct = find(figures, "passthrough", 1, Dispatch::direct);
   const Figure& queued = find(figures, "passthrough", 1, Dispatch::queued);
   return {
+      {"naive_empty_ns", naive.empty_ns},
+      {"naive_layer_ns", naive.layer_ns},
       {"empty_ns_depth_1", empty.ns_depth_1},
       {"empty_ns_depth_32", empty.ns_depth_32},
       {"passthrough_step_ns_depth_1", (high.ns_depth_1 - low.ns_depth_1) / 12},
@@ -237,11 +256,12 @@ int measure_all(const std::string& self, const std::string& json_path, bool quic
   for (const int height : {0, 1, 2, 4, 8, 16}) {
     queued.push_back({"passthrough", height, Dispatch::queued});
   }
-  auto figures = measure(direct, quick ? 3 : 9, quick ? 64'000 : 640'000);
+  Naive naive;
+  auto figures = measure(direct, quick ? 3 : 9, quick ? 64'000 : 640'000, &naive);
   for (Figure& each : figures) each.instructions = count_instructions(self, each.stack);
   for (Figure& each : measure(queued, quick ? 1 : 5, quick ? 640 : 6'400)) figures.push_back(each);
   print(figures);
-  const nlohmann::json totals = summary(figures);
+  const nlohmann::json totals = summary(figures, naive);
   fmt::print("\n");
   for (const auto& [name, value] : totals.items()) {
     fmt::print("{:<30} {:>10.2f}\n", name, value.get<double>());
