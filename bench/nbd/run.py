@@ -10,9 +10,10 @@ median over the rounds. Two figures each: requests per second, and nanoseconds o
 that the server's process took per request (all of its threads, read from its CPU-time clock).
 The targets (TARGETS below) compare each figure of ours with the peer that is best in that figure.
 
-Two placements: "one core" has client and server on the same core, where the processor time that they
-take is all that counts; "free" leaves both to the scheduler. On a virtual machine the latter mostly
-measures what it costs to wake an idle virtual core, tens of microseconds, for all servers alike.
+Each case is run twice: "one core" has client and server on the same core, where the processor time
+that they take is all that counts; otherwise both are left to the scheduler, which on a virtual
+machine mostly measures what it costs to wake an idle virtual core: tens of microseconds, for all
+servers alike.
 With the defaults a whole run takes some three minutes.
 
 --server adds another one: COMMAND in which {socket} stands for the path it shall listen on and

@@ -125,8 +125,9 @@ Context::Move Context::go_complete_aside(Bio& bio, const Step* step,
 ASHLAR_MOVE Context::Move Context::turn(Verdict verdict, Errc before, Bio& bio,
                                         const Step*& step) noexcept {
   if (verdict.kind() == Verdict::Kind::done) [[likely]] {
-    if (bio.error != before && bio.error != Errc::ok) note_fault(bio);
-    return follow(verdict, bio, step);
+    if (bio.error != before && bio.error != Errc::ok) [[unlikely]]
+      note_fault(bio);
+    return Move::up;
   }
   if (verdict.kind() == Verdict::Kind::held) return Move::stop;
   // Another trip down. A cancelled bio makes none.
@@ -237,6 +238,7 @@ void Context::release_reserve(Generation& home, const Step& step, Bio& parent) n
 }
 
 void Context::join(Bio& child) noexcept {
+  ASHLAR_ASSERT(child.error != Errc::ok || child.done == child.length);
   Bio& parent = *child.parent;
   Generation& home = *child.home;
   const Step& step = home.steps[parent.pc];
