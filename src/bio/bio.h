@@ -13,8 +13,10 @@
 // to the stack; a layer may hold it, and must resume it exactly once.
 // THREAD: at any moment one context (a lane or a worker) has the bio and alone touches it, but for
 // `slot` and `cancel`, which are read and written atomically.
-// INVARIANTS: (1) after completion either error is set or done == length; (2) outstanding is the
-// number of children in the list; (3) a root has no parent; a child's end is its parent's business.
+// A caller may keep bios in memory of its own (program/own_bio.h); the channels' pools have the
+// rest. INVARIANTS: (1) after completion either error is set or done == length; (2) outstanding is
+// the number of children in the list; (3) a root has no parent; a child's end is its parent's
+// business.
 #pragma once
 
 #include <cstddef>
@@ -71,8 +73,9 @@ struct Bio {
   std::uint16_t slot = 0;         // the context that has the bio: 0 its lane, else a worker
   std::uint8_t cancel = 0;        // somebody asked for its end
   BioDirection direction = BioDirection::down;
-  bool uses_reserve = false;  // its children were promised by the step's reserve
-  bool foreign = false;       // a root that a clone (in `children`) stands in for
+  bool uses_reserve : 1 = false;  // its children were promised by the step's reserve
+  bool foreign : 1 = false;       // a root that a clone (in `children`) stands in for
+  std::uint8_t room = 0;          // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
 
   // --- where it belongs -------------------------------------------------------------------------
   Bio* parent = nullptr;    // null for a root
@@ -92,6 +95,14 @@ struct Bio {
   bool ok() const noexcept { return error == Errc::ok; }
   bool fua() const noexcept { return (flags & kFua) != 0; }
   std::uint64_t end() const noexcept { return offset + length; }
+
+  // False for a bare Bio, which has no place for where it failed.
+  bool has_frame() const noexcept { return room != 0 || home != nullptr; }
+
+  // Bytes that a caller's own bio has for its frame; 0 for those of a pool, which fit one device.
+  std::uint32_t room_bytes() const noexcept { return room * kRoomUnit; }
+  static constexpr std::uint32_t kRoomUnit = 64;
+  static constexpr std::uint32_t kMaxRoomBytes = 255 * kRoomUnit;
 
   // For the step that carries the request out: the result, before it answers `done`.
   void succeed() noexcept {

@@ -245,7 +245,7 @@ TEST_F(CancelTest, a_foreign_one_and_one_that_waits_for_its_clone) {
     rig_.lane().poll();
   }
   for (const Foreign& each : requests) EXPECT_EQ(each.ends, 1);
-  EXPECT_EQ(channel->clones(), 40u);
+  EXPECT_EQ(channel->short_frames(), 40u);
   for (Bio* root : taken) channel->release(*root);
 }
 

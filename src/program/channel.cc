@@ -22,20 +22,49 @@ Channel::~Channel() {
 }
 
 std::uint64_t Channel::in_flight() const noexcept {
-  std::uint64_t count = current_ != nullptr ? current_->in_flight : 0;
-  for (const auto& each : old_) count += each->in_flight;
+  std::uint64_t count = current_ != nullptr ? current_->in_flight() : 0;
+  for (const auto& each : old_) count += each->in_flight();
   return count;
 }
 
 Result<void> Channel::replace(const Program& program) {
   auto fresh = std::make_unique<Generation>(*this, lane_, program, memory_);
   if (auto ready = fresh->prepare(); !ready) return ready;
+  if (counting_) fresh->count_layers(true);
+  if (sampler_ != nullptr) fresh->sample_mask = sampler_->every() - 1;
   if (current_ != nullptr) {
     current_->retired = true;
+    earlier_ += current_->started;
     old_.push_back(std::move(current_));
   }
   current_ = std::move(fresh);
   drop_retired();
+  return {};
+}
+
+Result<void> Channel::count_layers(bool on) {
+  try {
+    current_->count_layers(on);
+  } catch (const std::bad_alloc&) {
+    return make_error(Errc::no_memory, "{}: no memory for counters", program().top->name);
+  }
+  counting_ = on;
+  return {};
+}
+
+std::span<const LayerCount> Channel::layer_counts() const noexcept {
+  const LayerCount* counts = current_->layer_counts();
+  return {counts, counts == nullptr ? 0 : program().steps.size()};
+}
+
+Result<void> Channel::measure_latency(std::uint64_t every) {
+  try {
+    current_->sampled = nullptr;
+    sampler_ = every == 0 ? nullptr : std::make_unique<LatencySampler>(every);
+  } catch (const std::bad_alloc&) {
+    return make_error(Errc::no_memory, "{}: no memory for a histogram", program().top->name);
+  }
+  current_->sample_mask = every == 0 ? ~0ull : sampler_->every() - 1;
   return {};
 }
 
@@ -46,22 +75,22 @@ bool Channel::uses(const Program& program) const noexcept {
 
 void Channel::drop_retired() noexcept {
   std::erase_if(old_, [](const auto& each) {
-    return each->in_flight == 0 && each->roots.free_count() == each->roots.total();
+    return each->in_flight() == 0 && each->roots.free_count() == each->roots.total();
   });
 }
 
-bool Channel::accept_unusual(Bio& bio, const Generation& home, OpSet ops) noexcept {
+bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
   const Program& program = home.program;
   const auto refused = [&](Errc code) {
     bio.fail(code);
     return false;
   };
-  if (!ops.has(bio.op)) {
+  if (!home.ops.has(bio.op)) {
     const bool only_closed = program.ops.has(bio.op);
     return refused(only_closed ? Errc::read_only : Errc::unsupported);
   }
   if ((bio.flags & ~kAllFlags) != 0) return refused(Errc::invalid);
-  if ((bio.flags & kFua) != 0 && (!changes_data(bio.op) || !ops.fua())) {
+  if ((bio.flags & kFua) != 0 && (!changes_data(bio.op) || !home.ops.fua())) {
     return refused(Errc::unsupported);
   }
   if (bio.op == Op::flush && (bio.offset != 0 || bio.length != 0)) return refused(Errc::invalid);
@@ -87,15 +116,16 @@ void Channel::end_early(Bio& bio) noexcept {
   lane_.start(bio);
 }
 
-// A bio without the room or with the room of an older program: a clone with the right frame stands
+// A bio without the room, or one of another pool: a clone with the right frame stands
 // in for it. The original's `children` leads to the clone, for cancelling.
 void Channel::submit_clone(Bio& original) noexcept {
-  ++clones_;
+  ++short_frames_;
   original.foreign = true;
   original.state = BioState::held;
   original.children = nullptr;
   Bio* clone = allocate();
   if (clone == nullptr) {
+    ++shortages_;
     original.state = BioState::queued;
     waiting_.push_back(original);
     return;
@@ -121,6 +151,7 @@ void Channel::end_clone(Bio& clone) noexcept {
   Channel& channel = clone.home->channel;
   original.error = clone.error;
   original.done = clone.done;
+  if (original.has_frame() && !clone.ok()) fault_of(original) = fault_of(clone);
   original.children = nullptr;
   original.foreign = false;
   original.state = BioState::idle;

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <memory_resource>
+#include <span>
 #include <vector>
 
 #include "program/generation.h"
@@ -43,16 +44,17 @@ class Channel {
     return bio;
   }
   void release(Bio& bio) noexcept {
-    ASHLAR_ASSERT(bio.state == BioState::idle);
+    ASHLAR_ASSERT(bio.state == BioState::idle && bio.room == 0);
     Generation& home = *bio.home;
     home.roots.release(bio);
     if (home.retired || !waiting_.empty()) [[unlikely]]
       after_release();
   }
 
-  // Starts `bio`, which allocate() made; a bio from elsewhere (another device's, or from before the
-  // last replace()) works too, by a clone, and is counted in `clones`. What the device does not
-  // offer, or does not fit it, ends with an error, like any other failure: through end_io.
+  // Starts `bio`: one that allocate() made, or one in the caller's own memory with room for the
+  // frame (program/own_bio.h). Any other (another device's, one from before the last replace(), one
+  // without the room) works too, by a clone, and is counted in `short_frames`. What the device does
+  // not offer, or does not fit it, ends with an error, like any other failure: through end_io.
   void submit(Bio& bio) noexcept {
     Generation& home = *current_;
     ASHLAR_ASSERT(bio.state == BioState::idle && bio.end_io != nullptr);
@@ -61,23 +63,48 @@ class Channel {
     bio.cancel = 0;
     bio.slot = 0;
     bio.direction = BioDirection::down;
-    if (bio.home != &home) [[unlikely]] {
-      submit_clone(bio);
-      return;
+    if (bio.home != &home) {
+      if (bio.room_bytes() < home.roots.frame_bytes()) [[unlikely]] {
+        submit_clone(bio);
+        return;
+      }
+      bio.home = &home;
     }
-    ++home.in_flight;
+    if ((++home.started & home.sample_mask) == 0) [[unlikely]]
+      home.begin_sample(bio);
     if (!accept(bio, home)) [[unlikely]] {
       end_early(bio);
       return;
     }
-    lane_.start(bio);
+    lane_.start_down(bio, home.steps[bio.pc]);
   }
+
+  // The room that a bio of one's own needs for its frame. Changes with replace().
+  std::uint32_t frame_bytes() const noexcept { return current_->roots.frame_bytes(); }
 
   Lane& lane() noexcept { return lane_; }
   const Program& program() const noexcept { return current_->program; }
   bool writable() const noexcept { return writable_; }
   std::uint64_t in_flight() const noexcept;
-  std::uint64_t clones() const noexcept { return clones_; }
+
+  // --- counters ------------------------------------------------------------------------------
+  // Requests submitted since the channel was opened.
+  std::uint64_t requests() const noexcept { return earlier_ + current_->started; }
+  // Of these, the ones that were served by a clone, for want of room in their own frame.
+  std::uint64_t short_frames() const noexcept { return short_frames_; }
+  // Of these, the ones that had to wait for memory.
+  std::uint64_t shortages() const noexcept { return shortages_; }
+
+  // Counts by layer from now on; `layer_counts` has one for each step of program(), and begins anew
+  // with replace(). Errors: no_memory.
+  Result<void> count_layers(bool on);
+  std::span<const LayerCount> layer_counts() const noexcept;
+
+  // Measures one request in `every` (rounded up to a power of two; 0: none) from now on.
+  // Errors: no_memory.
+  Result<void> measure_latency(std::uint64_t every);
+  // Null: nothing is measured.
+  LatencySampler* sampler() const noexcept { return sampler_.get(); }
 
   // Requests from now on run `program`; those under way finish on the one they began with.
   // Errors: no_memory, and nothing has changed.
@@ -92,19 +119,19 @@ class Channel {
       : lane_(lane), memory_(memory), writable_(writable) {}
 
   bool accept(Bio& bio, const Generation& home) noexcept {
-    const OpSet ops = writable_ ? home.program.ops : home.program.ops & OpSet::read_only();
     const Edge& entry = home.program.entry;
+    std::uint64_t end = 0;
     const bool fits = ((bio.offset | bio.length) & entry.align_mask) == 0 &&
-                      within(bio.offset, bio.length, entry.size_bytes) && ops.has(bio.op) &&
-                      bio.length <= home.program.max_request_bytes && bio.flags == 0 &&
-                      bio.length != 0;
+                      !__builtin_add_overflow(bio.offset, bio.length, &end) &&
+                      end <= entry.size_bytes && home.ops.has(bio.op) && bio.flags == 0 &&
+                      bio.length - 1 < home.program.max_request_bytes;
     if (!fits) [[unlikely]]
-      return accept_unusual(bio, home, ops);
+      return accept_unusual(bio, home);
     bio.offset += entry.add_bytes;
     bio.pc = entry.target;
     return true;
   }
-  bool accept_unusual(Bio& bio, const Generation& home, OpSet ops) noexcept;
+  bool accept_unusual(Bio& bio, const Generation& home) noexcept;
   void end_early(Bio& bio) noexcept;
   void submit_clone(Bio& bio) noexcept;
   void start_clone(Bio& original, Bio& clone) noexcept;
@@ -119,7 +146,11 @@ class Channel {
   std::unique_ptr<Generation> current_;
   std::vector<std::unique_ptr<Generation>> old_;
   List<Bio, &Bio::queue> waiting_;  // foreign bios for which no clone was to be had
-  std::uint64_t clones_ = 0;
+  std::uint64_t earlier_ = 0;       // requests of earlier generations
+  std::uint64_t short_frames_ = 0;
+  std::uint64_t shortages_ = 0;
+  bool counting_ = false;
+  std::unique_ptr<LatencySampler> sampler_;
 };
 
 }  // namespace ashlar

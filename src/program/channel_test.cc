@@ -43,7 +43,7 @@ TEST(Channel, a_bio_from_elsewhere_works_by_a_clone_and_is_counted) {
   Opened device = rig.open(rig.make("passthrough", "top", {&disk}));
   auto bytes = pattern(4096);
   EXPECT_EQ(device.write(512, bytes), Errc::ok);
-  EXPECT_EQ(device.channel().clones(), 0u);
+  EXPECT_EQ(device.channel().short_frames(), 0u);
   std::vector<std::byte> back(4096);
   Foreign one(Op::read, 512, back);
   device.channel().submit(one.bio);
@@ -51,7 +51,7 @@ TEST(Channel, a_bio_from_elsewhere_works_by_a_clone_and_is_counted) {
   EXPECT_EQ(one.bio.error, Errc::ok);
   EXPECT_EQ(one.bio.done, 4096u);
   EXPECT_EQ(back, bytes);
-  EXPECT_EQ(device.channel().clones(), 1u);
+  EXPECT_EQ(device.channel().short_frames(), 1u);
   // Once more with the same one, where it does not fit.
   one.bio.offset = 64 * kKiB;
   device.channel().submit(one.bio);
@@ -72,7 +72,7 @@ TEST(Channel, a_bio_of_another_device_is_foreign) {
   one.bio().end_io = [](Bio&) noexcept {};
   there.channel().submit(one.bio());
   EXPECT_EQ(one.bio().error, Errc::ok);
-  EXPECT_EQ(there.channel().clones(), 1u);
+  EXPECT_EQ(there.channel().short_frames(), 1u);
 }
 
 TEST(Channel, without_memory_for_clones_they_wait_their_turn) {
@@ -153,7 +153,7 @@ TEST(Channel, a_replaced_program_serves_what_it_began) {
     spare->user = nullptr;
     spare->end_io = [](Bio&) noexcept {};
     channel->submit(*spare);
-    EXPECT_EQ(channel->clones(), 1u);
+    EXPECT_EQ(channel->short_frames(), 1u);
     for (Bio* each : kept) {
       each->succeed();
       rig.lane().resume(*each, Verdict::done());

@@ -44,6 +44,19 @@ Verdict fail_gone(void*, Bio& bio, void*, Context&) noexcept {
   return Verdict::done();
 }
 
+// A verdict forward(k) is trusted to name a consumer, where a step has one; a leaf has none.
+Verdict trapped(void*, Bio&, void*, Context&) noexcept {
+  ASHLAR_ASSERT(false && "a leaf does not forward");
+  return Verdict::done();
+}
+
+// No request with a length passes the edge's check; a flush comes to the trap.
+void make_trap(Program& program) {
+  program.trap.on_request = &trapped;
+  program.no_edge.align_mask = ~std::uint32_t{0};
+  program.no_edge.step = &program.trap;
+}
+
 // A refused operation never arrives: it is cut out of every device's `ops` above.
 StepAction action_of(OpPolicy policy, std::uint32_t max_children, std::uint32_t edge_count) {
   if (policy == OpPolicy::pass) return StepAction::pass;
@@ -131,13 +144,19 @@ void Compiler::finish() {
   program.carve_entry = program.entry;
   program.carve_entry.add_bytes = 0;
   program.carve_entry.target = 0;
-  program.edges[program.steps[0].first_edge] = program.entry;
+  program.edges[program.infos[0].first_edge] = program.entry;
   // Now that the arrays have their final place, pointers shorten the way.
   const auto link = [&](Edge& edge) {
     edge.step = &program.steps[static_cast<std::size_t>(edge.target)];
   };
   for (Edge& edge : program.edges) link(edge);
-  for (Step& step : program.steps) step.edges = program.edges.data() + step.first_edge;
+  make_trap(program);
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    Step& step = program.steps[i];
+    const StepInfo& info = program.infos[i];
+    step.edges = step.edge_count > 0 ? &program.edges[info.first_edge] : &program.no_edge;
+    step.up = info.up != kNoStep ? &program.steps[static_cast<std::size_t>(info.up)] : nullptr;
+  }
   link(program.entry);
   link(program.carve_entry);
   program.frame_bytes = static_cast<std::uint32_t>(align_up(program.frame_bytes, 8));
@@ -164,11 +183,11 @@ std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& 
   const auto index = static_cast<std::int32_t>(program.steps.size());
   Step step;
   step.on_request = code.on_request;
-  step.on_complete = code.on_complete;
+  const bool reserves = code.on_complete != nullptr && code.max_children > 0;
+  step.on_complete = reserves ? &Context::complete_with_children : code.on_complete;
   step.body = code.body;
   step.pad = next.pad_base + (code.on_complete != nullptr ? kSavedOffsetBytes : 0);
-  step.up = next.up;
-  step.first_edge = static_cast<std::uint32_t>(program.edges.size());
+  step.index = index;
   step.edge_count = static_cast<std::uint16_t>(edge_count);
   step.slot = next.region.slot;
   std::uint32_t children = code.max_children;
@@ -181,6 +200,9 @@ std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& 
   program.steps.push_back(step);
   StepInfo info;
   info.kind = kind;
+  info.on_complete = code.on_complete;
+  info.first_edge = static_cast<std::uint32_t>(program.edges.size());
+  info.up = next.up;
   info.on_child = code.on_child;
   info.on_cancel = code.on_cancel;
   info.make_local = code.make_local;
@@ -220,7 +242,7 @@ Pending Compiler::place_hop(const Pending& next, const Region& into, std::string
   program_->infos[static_cast<std::size_t>(hop)].note = std::move(reason);
   Pending behind = next;
   behind.parent = hop;
-  behind.edge = program_->steps[static_cast<std::size_t>(hop)].first_edge;
+  behind.edge = program_->infos[static_cast<std::size_t>(hop)].first_edge;
   behind.up = hop;
   behind.pad_base = base_below(hop);
   behind.region = into;
@@ -329,7 +351,7 @@ Result<void> Compiler::place_map(const Pending& next) {
       emit(here, StepKind::lookup, code, policies, static_cast<std::uint32_t>(targets.size()));
   connect(here, step);
   for (std::size_t i = targets.size(); i > 0; --i) {
-    const std::uint32_t edge = program_->steps[static_cast<std::size_t>(step)].first_edge +
+    const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
     pending_.push_back(
         {step, edge, targets[i - 1], here.up, base_below(step), here.region, here.depth + 1});
@@ -352,7 +374,7 @@ void Compiler::place_geom(const Pending& next) {
   connect(here, step);
   const std::int32_t up = code.on_complete != nullptr ? step : here.up;
   for (std::size_t i = consumers.size(); i > 0; --i) {
-    const std::uint32_t edge = program_->steps[static_cast<std::size_t>(step)].first_edge +
+    const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
     pending_.push_back({step, edge, consumers[i - 1]->provider, up, base_below(step), here.region,
                         here.depth + 1});

@@ -80,6 +80,9 @@ class Context {
   // direction says: at once, or behind the bio that is being run.
   void start(Bio& bio) noexcept;
 
+  // The same for a bio that is about to go down `step`, where its pc is.
+  void start_down(Bio& bio, const Step& step) noexcept;
+
   // Hands `bio` over from another context, with its direction and slot set.
   // THREAD: any but this context's.
   virtual void post(Bio& bio) noexcept = 0;
@@ -95,6 +98,9 @@ class Context {
 
   // The bios that came through a hop into a region of this context and have not left it.
   List<CustodyRecord, &CustodyRecord::link> custody;
+
+  // For the compiler: on_complete of steps that split.
+  static Verdict complete_with_children(void* body, Bio& bio, void* pad, Context& cx) noexcept;
 
   // Runs up to kRunBudget bios; returns how many.
   unsigned run() noexcept;
@@ -126,11 +132,14 @@ class Context {
   void enqueue(Bio& bio, BioDirection direction) noexcept;
   void execute(Bio& bio) noexcept;
   enum class Move : std::uint8_t { down, up, complete, stop };
+  template <bool kCounts>
+  void go(Bio& bio, const Step* step, Move move) noexcept;
+  template <bool kCounts>
+  void execute_as(Bio& bio) noexcept;
   Move go_down(Bio& bio, const Step*& step) noexcept;
   Move go_down_aside(Bio& bio, const Step* step, StepAction action) noexcept;
   Move go_up(Bio& bio, const Step*& step) noexcept;
   Move go_complete(Bio& bio, const Step*& step) noexcept;
-  Move go_complete_aside(Bio& bio, const Step* step, std::uint64_t offset) noexcept;
   Move turn(Verdict verdict, Errc before, Bio& bio, const Step*& step) noexcept;
   Move follow(Verdict verdict, Bio& bio, const Step*& step) noexcept;
   void start_children(Bio& parent) noexcept;

@@ -13,42 +13,54 @@ namespace {
 
 void note_fault(Bio& bio) noexcept {
   fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+  if (bio.home->counts != nullptr) bio.home->counts[bio.pc].errors.add(1);
+}
+
+void count(const Bio& bio, const Step& step) noexcept {
+  LayerCount& mine = bio.home->counts[step.index];
+  mine.requests.add(1);
+  mine.bytes.add(bio.length);
 }
 
 const Step* step_of(const Bio& bio) noexcept { return &bio.home->steps[bio.pc]; }
 
-// The step above `bio` where the walk up stops next; kNoStep when the bio ends here.
-std::int32_t next_up(const Bio& bio, std::int32_t up) noexcept {
-  if (up == kNoStep) return kNoStep;
-  if (bio.parent != nullptr && up <= bio.parent->pc) return kNoStep;
-  return up;
+// The step above `bio` where the walk up goes on; null when the bio ends here.
+const Step* above(const Bio& bio, const Step& step) noexcept {
+  const Step* up = step.up;
+  if (bio.parent == nullptr || up == nullptr) [[likely]]
+    return up;
+  return up->index <= bio.parent->pc ? nullptr : up;
+}
+
+void pass_down(Bio& bio, const Edge& edge, const Step*& step) noexcept {
+  cross(bio, edge);
+  step = edge.step;
 }
 
 }  // namespace
 
-// The four moves are one loop, cut into functions for the reader; the compiler is told to put them
-// back together, so that the next move is a jump and not a variable.
+// The moves are one loop, cut into functions for the reader; the compiler is told to put them back
+// together, so that the next move is a jump and not a variable.
 #define ASHLAR_MOVE [[gnu::always_inline]] inline
 
+// What is likely comes first: a step that passes the bio on, one that carries it out.
 ASHLAR_MOVE Context::Move Context::follow(Verdict verdict, Bio& bio, const Step*& step) noexcept {
-  switch (verdict.kind()) {
-    case Verdict::Kind::forward: {
-      ASHLAR_ASSERT(verdict.consumer() < step->edge_count);
-      const Edge& edge = step->edges[verdict.consumer()];
-      cross(bio, edge);
-      step = edge.step;
-      return Move::down;
-    }
-    case Verdict::Kind::split:
-      start_children(bio);
-      return Move::stop;
-    case Verdict::Kind::held:
-      return Move::stop;
-    case Verdict::Kind::done:
-      break;
+  if (verdict == Verdict::forward(0)) [[likely]] {
+    pass_down(bio, step->edges[0], step);
+    return Move::down;
   }
-  ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
-  return Move::up;
+  if (verdict == Verdict::done()) [[likely]] {
+    if (bio.error != Errc::ok) [[unlikely]]
+      note_fault(bio);
+    return Move::up;
+  }
+  if (verdict.kind() == Verdict::Kind::forward) {
+    ASHLAR_ASSERT(verdict.consumer() < step->edge_count);
+    pass_down(bio, step->edges[verdict.consumer()], step);
+    return Move::down;
+  }
+  if (verdict.kind() == Verdict::Kind::split) start_children(bio);
+  return Move::stop;
 }
 
 ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept {
@@ -60,8 +72,6 @@ ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept
   }
   if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
   const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
-  if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) [[unlikely]]
-    note_fault(bio);
   return follow(verdict, bio, step);
 }
 
@@ -77,15 +87,27 @@ Context::Move Context::go_down_aside(Bio& bio, const Step* step, StepAction acti
       called ? step->on_request(step->body, bio, Program::pad_of(bio, *step), *this)
              : by_action(action, bio, *step);
   keep_reserve(verdict, bio, *step);
-  if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) note_fault(bio);
   return follow(verdict, bio, step);
 }
 
+ASHLAR_MOVE void Context::finish_root(Bio& bio) noexcept {
+  Generation& home = *bio.home;
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
+  bio.state = BioState::idle;
+  ++home.ended;
+  if (home.sampled == &bio) [[unlikely]]
+    home.end_sample();
+  // A caller's own bio may come again when this generation is no more.
+  if (bio.room != 0) bio.home = nullptr;
+  bio.end_io(bio);
+}
+
 ASHLAR_MOVE Context::Move Context::go_up(Bio& bio, const Step*& step) noexcept {
-  const std::int32_t next = next_up(bio, step->up);
-  if (next != kNoStep) {
-    bio.pc = next;
-    step = &bio.home->steps[next];
+  const Step* next = above(bio, *step);
+  if (next != nullptr) {
+    bio.pc = next->index;
+    step = next;
     return Move::complete;
   }
   if (bio.parent != nullptr) {
@@ -98,33 +120,28 @@ ASHLAR_MOVE Context::Move Context::go_up(Bio& bio, const Step*& step) noexcept {
 
 ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noexcept {
   const std::uint64_t offset = saved_offset(bio, *step);
-  if (offset == kPassed) return Move::up;
-  if (step->max_children != 0) [[unlikely]] {
-    const Move move = go_complete_aside(bio, step, offset);
-    if (move != Move::stop) step = step_of(bio);
-    return move;
-  }
+  if (offset == kPassed) [[unlikely]]
+    return Move::up;
   bio.offset = offset;
   const Errc before = bio.error;
   const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
   return turn(verdict, before, bio, step);
 }
 
-// The same for a step that may split.
-Context::Move Context::go_complete_aside(Bio& bio, const Step* step,
-                                         std::uint64_t offset) noexcept {
-  if (!reserve_children(*step, bio, BioDirection::complete)) return Move::stop;
-  bio.offset = offset;
-  const Errc before = bio.error;
-  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
-  keep_reserve(verdict, bio, *step);
-  return turn(verdict, before, bio, step);
+// on_complete of a step that may split there: children are set aside first.
+Verdict Context::complete_with_children(void* body, Bio& bio, void* pad, Context& cx) noexcept {
+  const Step& step = *step_of(bio);
+  if (!cx.reserve_children(step, bio, BioDirection::complete)) return Verdict::held();
+  const RequestFn own = bio.home->program.infos[static_cast<std::size_t>(bio.pc)].on_complete;
+  const Verdict verdict = own(body, bio, pad, cx);
+  cx.keep_reserve(verdict, bio, step);
+  return verdict;
 }
 
 // After on_complete. A bio that a hop handed over is not touched: it may be gone.
 ASHLAR_MOVE Context::Move Context::turn(Verdict verdict, Errc before, Bio& bio,
                                         const Step*& step) noexcept {
-  if (verdict.kind() == Verdict::Kind::done) [[likely]] {
+  if (verdict == Verdict::done()) [[likely]] {
     if (bio.error != before && bio.error != Errc::ok) [[unlikely]]
       note_fault(bio);
     return Move::up;
@@ -141,27 +158,15 @@ ASHLAR_MOVE Context::Move Context::turn(Verdict verdict, Errc before, Bio& bio,
   return follow(verdict, bio, step);
 }
 
-void Context::execute(Bio& bio) noexcept {
-  const Step* step = step_of(bio);
+// The loop. `step` is where the bio is. With counters it is another function, so that without them
+// no step pays.
+template <bool kCounts>
+ASHLAR_MOVE void Context::go(Bio& bio, const Step* step, Move move) noexcept {
   bio.state = BioState::held;
-  Move move = Move::down;
-  switch (bio.direction) {
-    case BioDirection::down:
-      break;
-    case BioDirection::up:
-      move = Move::up;
-      break;
-    case BioDirection::complete:
-      move = Move::complete;
-      break;
-    case BioDirection::leave_down:
-      cross(bio, step->edges[0]);
-      step = step->edges[0].step;
-      break;
-  }
   for (;;) {
     switch (move) {
       case Move::down:
+        if constexpr (kCounts) count(bio, *step);
         move = go_down(bio, step);
         break;
       case Move::up:
@@ -176,12 +181,43 @@ void Context::execute(Bio& bio) noexcept {
   }
 }
 
-Verdict Context::by_action(StepAction action, Bio& bio, const Step& step) noexcept {
-  if (action == StepAction::pass) return Verdict::forward(0);
-  ASHLAR_ASSERT(action == StepAction::broadcast);
-  Split split(*this, bio);
-  for (std::uint32_t i = 0; i < step.edge_count; ++i) split.add(i, bio.offset, 0, bio.length, i);
-  return split.verdict();
+template <bool kCounts>
+void Context::execute_as(Bio& bio) noexcept {
+  const Step* step = step_of(bio);
+  switch (bio.direction) {
+    case BioDirection::down:
+      return go<kCounts>(bio, step, Move::down);
+    case BioDirection::up:
+      return go<kCounts>(bio, step, Move::up);
+    case BioDirection::complete:
+      return go<kCounts>(bio, step, Move::complete);
+    case BioDirection::leave_down:
+      pass_down(bio, step->edges[0], step);
+      return go<kCounts>(bio, step, Move::down);
+  }
+}
+
+void Context::execute(Bio& bio) noexcept {
+  if (bio.home->counts == nullptr) [[likely]] {
+    execute_as<false>(bio);
+  } else {
+    execute_as<true>(bio);
+  }
+}
+
+void Context::start_down(Bio& bio, const Step& step) noexcept {
+  if (running_) {
+    enqueue(bio, BioDirection::down);
+    return;
+  }
+  running_ = true;
+  if (bio.home->counts == nullptr) [[likely]] {
+    go<false>(bio, &step, Move::down);
+  } else {
+    execute_as<true>(bio);
+  }
+  running_ = false;
+  if (!run_list_.empty()) run();
 }
 
 void Context::start_children(Bio& parent) noexcept {
@@ -196,6 +232,14 @@ void Context::start_children(Bio& parent) noexcept {
     note_fault(*child);
     enqueue(*child, BioDirection::up);
   }
+}
+
+Verdict Context::by_action(StepAction action, Bio& bio, const Step& step) noexcept {
+  if (action == StepAction::pass) return Verdict::forward(0);
+  ASHLAR_ASSERT(action == StepAction::broadcast);
+  Split split(*this, bio);
+  for (std::uint32_t i = 0; i < step.edge_count; ++i) split.add(i, bio.offset, 0, bio.length, i);
+  return split.verdict();
 }
 
 bool Context::reserve_children(const Step& step, Bio& bio, BioDirection direction) noexcept {
@@ -257,15 +301,6 @@ void Context::join(Bio& child) noexcept {
   if (parent.outstanding > 0) return;
   release_reserve(home, step, parent);
   enqueue(parent, step.on_complete != nullptr ? BioDirection::complete : BioDirection::up);
-}
-
-void Context::finish_root(Bio& bio) noexcept {
-  Generation& home = *bio.home;
-  ASHLAR_ASSERT(bio.outstanding == 0);
-  ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
-  bio.state = BioState::idle;
-  --home.in_flight;
-  bio.end_io(bio);
 }
 
 // --- Split

@@ -48,6 +48,7 @@ std::string describe_failure(const Program& program, Bio& bio, std::uint64_t off
                          ? fmt::format("flush of {}", program.top->name)
                          : fmt::format("{} of {} bytes at byte {} of {}", to_string(bio.op),
                                        bio.length, offset, program.top->name);
+  if (!bio.has_frame()) return fmt::format("{}: {}", what, to_string(bio.error));
   const Fault& fault = fault_of(bio);
   if (fault.step == kNoStep) return fmt::format("{}: {}", what, to_string(bio.error));
   const StepInfo& info = program.infos[static_cast<std::size_t>(fault.step)];

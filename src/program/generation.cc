@@ -3,16 +3,17 @@
 
 #include <new>
 
-#include "program/lane.h"
+#include "program/channel.h"
 
 namespace ashlar {
 
 Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_program,
                        std::pmr::memory_resource& memory)
-    : channel(its_channel),
-      lane(its_lane),
+    : lane(its_lane),
       program(its_program),
       steps(its_program.steps.data()),
+      channel(its_channel),
+      ops(its_channel.writable() ? its_program.ops : its_program.ops & OpSet::read_only()),
       roots(its_program.frame_bytes, memory),
       reserve_in_use(std::make_unique<bool[]>(its_program.steps.size())) {
   for (std::size_t slot = 0; slot <= its_program.workers.size(); ++slot) {
@@ -21,7 +22,7 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
 }
 
 Generation::~Generation() {
-  ASHLAR_ASSERT(in_flight == 0);
+  ASHLAR_ASSERT(in_flight() == 0);
   for (void* body : held_locals_) lane.locals().release(body);
 }
 
@@ -50,6 +51,26 @@ Result<void> Generation::prepare() {
   if (enough) return hold_locals();
   return make_error(Errc::no_memory, "{}: no memory for the reserve of {} bytes a request",
                     program.top->name, program.frame_bytes);
+}
+
+void Generation::begin_sample(const Bio& bio) noexcept {
+  LatencySampler* sampler = channel.sampler();
+  if (sampler == nullptr || sampled != nullptr) return;
+  sampled = &bio;
+  sampler->began_ = ticks();
+}
+
+void Generation::end_sample() noexcept {
+  LatencySampler* sampler = channel.sampler();
+  sampled = nullptr;
+  if (sampler != nullptr) sampler->times_.add(ticks() - sampler->began_);
+}
+
+void Generation::count_layers(bool on) {
+  if (on && all_counts_ == nullptr) {
+    all_counts_ = std::make_unique<LayerCount[]>(program.steps.size());
+  }
+  counts = on ? all_counts_.get() : nullptr;
 }
 
 }  // namespace ashlar

@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "program/measure.h"
 #include "program/pool.h"
 #include "program/program.h"
 
@@ -35,17 +36,32 @@ class Generation {
              std::pmr::memory_resource& memory);
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
-  // REQUIRES: in_flight == 0.
+  // REQUIRES: in_flight() == 0.
   ~Generation();
+
+  std::uint64_t in_flight() const noexcept { return started - ended; }
+
+  // The root that was submitted just now is one to be measured; the one that was has ended.
+  void begin_sample(const Bio& bio) noexcept;
+  void end_sample() noexcept;
+
+  // Counts from here on, or not; what was counted stays. Throws std::bad_alloc.
+  void count_layers(bool on);
+  const LayerCount* layer_counts() const noexcept { return all_counts_.get(); }
 
   // Set once `prepare` has succeeded. Errors: no_memory when even the reserves do not fit.
   Result<void> prepare();
 
-  Channel& channel;
   Lane& lane;
   const Program& program;
   const Step* const steps;
-  std::uint64_t in_flight = 0;  // roots submitted and not ended
+  Channel& channel;
+  std::uint64_t started = 0;          // roots submitted
+  std::uint64_t ended = 0;            // and ended
+  const Bio* sampled = nullptr;       // the root whose time is being measured
+  std::uint64_t sample_mask = ~0ull;  // roots whose number has none of these bits are measured
+  LayerCount* counts = nullptr;       // by step, when the channel counts
+  const OpSet ops;                    // what the channel may ask of the program
   bool retired = false;
   BioPool roots;
   std::deque<ChildPool> pools;             // by slot
@@ -54,6 +70,7 @@ class Generation {
  private:
   Result<void> hold_locals();
 
+  std::unique_ptr<LayerCount[]> all_counts_;
   std::vector<void*> held_locals_;  // bodies whose state in the lane this generation keeps
 };
 

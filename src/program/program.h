@@ -58,10 +58,10 @@ struct alignas(64) Step {
   RequestFn on_request = nullptr;
   RequestFn on_complete = nullptr;  // null: no completion
   void* body = nullptr;
-  const Edge* edges = nullptr;
-  std::uint32_t pad = 0;         // offset of the pad in the frame, bytes
-  std::int32_t up = kNoStep;     // the nearest step above with on_complete
-  std::uint32_t first_edge = 0;  // edges == &program.edges[first_edge]
+  const Edge* edges = nullptr;  // one for each consumer; for a leaf, one that nothing may take
+  const Step* up = nullptr;     // the nearest step above with on_complete
+  std::int32_t index = 0;       // of this step in the program
+  std::uint32_t pad = 0;        // offset of the pad in the frame, bytes
   std::uint16_t edge_count = 0;
   std::uint16_t max_children = 0;  // 0: never splits
   std::uint16_t slot = 0;          // the context that runs it
@@ -80,11 +80,14 @@ enum class StepKind : std::uint8_t {
 // The cold part, by the same index: for splitting, cancelling, explaining.
 struct StepInfo {
   StepKind kind = StepKind::geom;
+  RequestFn on_complete = nullptr;  // the class's own, where the step's reserves children first
   ChildFn on_child = nullptr;
   CancelFn on_cancel = nullptr;
   MakeLocalFn make_local = nullptr;
   Provider* provider = nullptr;   // whose requests the step serves; the step's geom is its geom
   std::uint32_t pad_bytes = 0;    // with the saved offset where there is a completion
+  std::uint32_t first_edge = 0;   // the step's edges begin at program.edges[first_edge]
+  std::int32_t up = kNoStep;      // index of step.up
   std::int32_t parent = kNoStep;  // the step whose edge leads here
   std::uint32_t parent_edge = 0;  // which of the parent's edges; entry edge: 0
   std::string note;               // why a hop is here
@@ -116,6 +119,8 @@ struct Program {
   std::vector<StepInfo> infos;
   std::vector<Folded> folded;  // by edge; the entry edge's is `entry_folded`
   Folded entry_folded;
+  Step trap;     // what a leaf that forwards comes to: it ends the process
+  Edge no_edge;  // leads there
   std::vector<std::unique_ptr<LookupTable>> lookups;
   std::vector<std::unique_ptr<HopState>> hops;
   std::vector<std::unique_ptr<Worker>> own_workers;  // queued dispatch

@@ -36,7 +36,9 @@ class Split {
 
 // Passes `bio` over `edge`: the framework's check of range and alignment, and the folded maps.
 inline void cross(Bio& bio, const Edge& edge) noexcept {
-  ASHLAR_ASSERT(bio.offset <= edge.size_bytes && bio.length <= edge.size_bytes - bio.offset);
+  std::uint64_t end = 0;
+  const bool wraps = __builtin_add_overflow(bio.offset, bio.length, &end);
+  ASHLAR_ASSERT(!wraps && end <= edge.size_bytes);
   ASHLAR_ASSERT(((bio.offset | bio.length) & edge.align_mask) == 0);
   // A flush has no place: it stays at 0, wherever the folded maps lead.
   bio.offset = bio.length != 0 ? bio.offset + edge.add_bytes : 0;

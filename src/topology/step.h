@@ -31,6 +31,7 @@ class Verdict {
 
   constexpr Kind kind() const { return static_cast<Kind>(bits_ & 3); }
   constexpr std::uint32_t consumer() const { return bits_ >> 2; }
+  friend constexpr bool operator==(Verdict, Verdict) = default;
 
  private:
   // One register: the kind in the low bits, so that forward(0) is zero.
