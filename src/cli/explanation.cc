@@ -55,7 +55,8 @@ EdgeFact edge_fact(const Edge& edge, const Folded& folded) {
 
 // What lies behind edge k of a step: the device whose step the edge leads to.
 std::string behind(const Program& program, const Step& step, std::uint32_t k) {
-  const std::int32_t target = program.edges[program.infos[static_cast<std::size_t>(step.index)].first_edge + k].target;
+  const StepInfo& its = program.infos[static_cast<std::size_t>(step.index)];
+  const std::int32_t target = program.edges[its.first_edge + k].target;
   const StepInfo& info = program.infos[static_cast<std::size_t>(target)];
   return info.provider != nullptr ? info.provider->name : "(gone)";
 }

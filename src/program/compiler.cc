@@ -25,6 +25,7 @@ struct Region {
   std::uint16_t slot = 0;
   Worker* worker = nullptr;
   std::int32_t entry = kNoStep;  // the hop that entered it
+  bool splits = false;           // children of a step on the way so far come back to it
 };
 
 // An edge that still needs a target.
@@ -99,12 +100,15 @@ class Compiler {
   Result<void> place_map(const Pending& next);
   void place_geom(const Pending& next);
   Pending place_hop(const Pending& next, const Region& into, std::string reason);
+  bool ends_here(const Pending& next, const Region& wanted) const;
+  Pending place_return(const Pending& next, std::string reason);
   Pending in_region(const Pending& next, Placement placement);
   std::uint16_t slot_of(Worker& worker, const std::string& reason);
 
   std::int32_t emit(const Pending& next, StepKind kind, const StepCode& code,
                     const OpPolicies& policies, std::uint32_t edge_count);
   std::uint32_t base_below(std::int32_t step) const;
+  Region region_below(const Pending& next, std::int32_t step) const;
   void connect(const Pending& next, std::int32_t target);
   Edge& edge_of(const Pending& next);
   Folded& folded_of(const Pending& next);
@@ -115,6 +119,7 @@ class Compiler {
   std::unique_ptr<Program> program_;
   std::vector<Pending> pending_;
   std::map<Worker*, std::uint16_t> slots_;
+  std::map<std::int32_t, Region> outer_;  // by hop: the region that it leaves
 };
 
 void Compiler::begin() {
@@ -223,6 +228,12 @@ std::uint32_t Compiler::base_below(std::int32_t step) const {
       align_up(code.pad - saved + program_->infos[index].pad_bytes, 8));
 }
 
+Region Compiler::region_below(const Pending& next, std::int32_t step) const {
+  Region region = next.region;
+  if (program_->steps[static_cast<std::size_t>(step)].max_children > 0) region.splits = true;
+  return region;
+}
+
 std::uint16_t Compiler::slot_of(Worker& worker, const std::string& reason) {
   const auto [place, fresh] =
       slots_.try_emplace(&worker, static_cast<std::uint16_t>(program_->workers.size() + 1));
@@ -234,12 +245,14 @@ Pending Compiler::place_hop(const Pending& next, const Region& into, std::string
   auto state = std::make_unique<HopState>();
   state->from = {next.region.worker, next.region.slot, next.region.entry};
   state->to = {into.worker, into.slot, kNoStep};
+  state->index = static_cast<std::uint32_t>(program_->hops.size());
   // The hop's own code runs above it, in the region that it leaves.
   const std::int32_t hop = emit(next, StepKind::hop, hop_code(*state), OpPolicies::handle_all(), 1);
   connect(next, hop);
   state->to.region = hop;
   program_->hops.push_back(std::move(state));
   program_->infos[static_cast<std::size_t>(hop)].note = std::move(reason);
+  outer_.emplace(hop, next.region);
   Pending behind = next;
   behind.parent = hop;
   behind.edge = program_->infos[static_cast<std::size_t>(hop)].first_edge;
@@ -249,6 +262,41 @@ Pending Compiler::place_hop(const Pending& next, const Region& into, std::string
   behind.region.entry = hop;
   Edge& edge = edge_of(behind);
   edge.size_bytes = ~std::uint64_t{0};  // the edge above has checked
+  return behind;
+}
+
+// A region in which nobody waits for completions need not see the bio again: a hop that leads back
+// to where the region was entered from is the last that it has of it.
+bool Compiler::ends_here(const Pending& next, const Region& wanted) const {
+  const std::int32_t entry = next.region.entry;
+  if (queued_ || entry == kNoStep || next.region.splits || next.up != entry) return false;
+  return outer_.at(entry).slot == wanted.slot;
+}
+
+Pending Compiler::place_return(const Pending& next, std::string reason) {
+  const std::int32_t entry = next.region.entry;
+  const Region& back = outer_.at(entry);
+  auto state = std::make_unique<HopState>();
+  state->from = {next.region.worker, next.region.slot, entry};
+  state->to = {back.worker, back.slot, back.entry};
+  state->index = static_cast<std::uint32_t>(program_->hops.size());
+  StepCode code = hop_code(*state);
+  code.on_complete = nullptr;
+  code.pad_bytes = 0;
+  const std::int32_t hop = emit(next, StepKind::hop, code, OpPolicies::handle_all(), 1);
+  connect(next, hop);
+  program_->hops.push_back(std::move(state));
+  StepInfo& info = program_->infos[static_cast<std::size_t>(hop)];
+  info.note = std::move(reason) + ", and not back again";
+  const std::int32_t up = program_->infos[static_cast<std::size_t>(entry)].up;
+  info.up = up;
+  Pending behind = next;
+  behind.parent = hop;
+  behind.edge = info.first_edge;
+  behind.up = up;
+  behind.pad_base = base_below(hop);
+  behind.region = back;
+  edge_of(behind).size_bytes = ~std::uint64_t{0};  // the edge above has checked
   return behind;
 }
 
@@ -268,6 +316,7 @@ Pending Compiler::in_region(const Pending& next, Placement placement) {
     reason = "queued dispatch";
   }
   if (wanted.slot == next.region.slot) return next;
+  if (ends_here(next, wanted)) return place_return(next, std::move(reason));
   return place_hop(next, wanted, std::move(reason));
 }
 
@@ -350,11 +399,12 @@ Result<void> Compiler::place_map(const Pending& next) {
   const std::int32_t step =
       emit(here, StepKind::lookup, code, policies, static_cast<std::uint32_t>(targets.size()));
   connect(here, step);
+  const Region inner = region_below(here, step);
   for (std::size_t i = targets.size(); i > 0; --i) {
     const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
     pending_.push_back(
-        {step, edge, targets[i - 1], here.up, base_below(step), here.region, here.depth + 1});
+        {step, edge, targets[i - 1], here.up, base_below(step), inner, here.depth + 1});
   }
   return {};
 }
@@ -373,11 +423,12 @@ void Compiler::place_geom(const Pending& next) {
                                  static_cast<std::uint32_t>(consumers.size()));
   connect(here, step);
   const std::int32_t up = code.on_complete != nullptr ? step : here.up;
+  const Region inner = region_below(here, step);
   for (std::size_t i = consumers.size(); i > 0; --i) {
     const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
-    pending_.push_back({step, edge, consumers[i - 1]->provider, up, base_below(step), here.region,
-                        here.depth + 1});
+    pending_.push_back(
+        {step, edge, consumers[i - 1]->provider, up, base_below(step), inner, here.depth + 1});
   }
 }
 

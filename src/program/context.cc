@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "program/hop.h"
 #include "program/lane.h"
@@ -111,7 +112,7 @@ bool Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept
     fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
     // The hop that a bio has not left yet takes it back; a step that it has not reached does not.
     const bool at_hop = bio.direction == BioDirection::leave_down;
-    enqueue(bio, at_hop ? BioDirection::complete : BioDirection::up);
+    enqueue(bio, at_hop ? back_from_hop(bio.home->steps[bio.pc]) : BioDirection::up);
     return true;
   }
   if (bio.state != BioState::held || bio.outstanding > 0) return true;
@@ -156,12 +157,50 @@ void Context::scan_for_cancelled() noexcept {
 // --- the inbox
 // ------------------------------------------------------------------------------------
 
-void Context::receive(RunList& arrived) noexcept {
-  while (Bio* bio = arrived.pop_front()) {
+bool Context::Mail::put(Mailbox& box) noexcept {
+  if (box.bounded && !box.arrived.empty()) {
+    box.sender_waits = true;
+    return false;
+  }
+  if (box.outgoing.empty()) return false;
+  box.move_batch();
+  box.sender_waits = !box.outgoing.empty();
+  const bool was_empty = arrived.empty();
+  if (!box.receiver_link.linked()) arrived.push_back(box);
+  return was_empty;
+}
+
+void Context::take(Mail& mail, Arrived& into) noexcept {
+  while (Mailbox* box = mail.arrived.pop_front()) {
+    if (mail.arrived.empty()) {
+      into.bios.splice_back(box->arrived);
+    } else {
+      into.bios.push_back(*box->arrived.pop_front());
+    }
+    if (!box->arrived.empty()) {
+      mail.arrived.push_back(*box);
+    } else if (std::exchange(box->sender_waits, false)) {
+      into.waited_for.push_back(*box);
+    }
+  }
+  // One whose bios have all ended meanwhile may end as soon as the lock is free.
+  while (Mailbox* box = mail.room.pop_front()) {
+    if (!box->outgoing.empty() && !box->sender_link.linked()) outboxes_.push_back(*box);
+  }
+}
+
+// The senders are told before their bios run: until then nothing of theirs can end.
+void Context::receive(Arrived& arrived) noexcept {
+  while (Mailbox* box = arrived.waited_for.pop_front()) box->sender->room_in(*box);
+  while (Bio* bio = arrived.bios.pop_front()) {
     BioDirection direction = bio->direction;
     arrive(*bio, *this, direction);
     enqueue(*bio, direction);
   }
+}
+
+void Context::flush_mail() noexcept {
+  while (Mailbox* box = outboxes_.pop_front()) box->receiver->deliver(*box);
 }
 
 // --- timers: a binary heap whose elements know their place

@@ -5,7 +5,7 @@
 // until it ends; what that sets free (children, requests submitted from end_io) waits in the run
 // list. Nothing recurses: a stack of 10,000 layers needs no more machine stack than one of 1.
 //
-// THREAD: everything but post() is called on the context's own thread.
+// THREAD: everything but what says otherwise is called on the context's own thread.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include "bio/bio.h"
 #include "program/generation.h"
 #include "program/local_table.h"
+#include "program/mailbox.h"
 #include "topology/step.h"
 
 namespace ashlar {
@@ -83,9 +84,22 @@ class Context {
   // The same for a bio that is about to go down `step`, where its pc is.
   void start_down(Bio& bio, const Step& step) noexcept;
 
-  // Hands `bio` over from another context, with its direction and slot set.
-  // THREAD: any but this context's.
-  virtual void post(Bio& bio) noexcept = 0;
+  // `bio`, with its direction and slot set, goes to another context at the next flush_mail().
+  void mail(Mailbox& box, Bio& bio) noexcept {
+    box.outgoing.push_back(bio);
+    ++box.waiting;
+    if (!box.sender_link.linked()) outboxes_.push_back(box);
+  }
+
+  // Takes a batch from `box`, whose receiver this is. `box` may be gone when this returns, unless
+  // bios are left in `outgoing`. THREAD: the sender's.
+  virtual void deliver(Mailbox& box) noexcept = 0;
+
+  // The receiver of `box` has taken what was in it. THREAD: the receiver's.
+  virtual void room_in(Mailbox& box) noexcept = 0;
+
+  // `box`, whose sender this is, is about to end. THREAD: any.
+  virtual void forget(Mailbox& box) noexcept = 0;
 
   // What the bodies keep in this context; classes use local_of() (program/local.h).
   LocalTable& locals() noexcept { return locals_; }
@@ -114,8 +128,26 @@ class Context {
  protected:
   using RunList = List<Bio, &Bio::queue>;
 
-  // What came through the inbox: goes on through its hop.
-  void receive(RunList& arrived) noexcept;
+  // The mailboxes of a context that other contexts touch; guarded by its lock.
+  struct Mail {
+    List<Mailbox, &Mailbox::receiver_link> arrived;  // with bios in them
+    List<Mailbox, &Mailbox::room_link> room;         // of which this context is the sender
+
+    bool empty() noexcept { return arrived.empty() && room.empty(); }
+    // deliver() under the lock; true where the receiver may sleep and must be woken.
+    bool put(Mailbox& box) noexcept;
+  };
+  struct Arrived {
+    RunList bios;
+    List<Mailbox, &Mailbox::notice_link> waited_for;  // whose senders have more
+  };
+  // Takes all there is, a bio from each mailbox in turn. Under the lock.
+  void take(Mail& mail, Arrived& into) noexcept;
+  // And lets it go on, through its hop. Without.
+  void receive(Arrived& arrived) noexcept;
+
+  // Hands over what has gathered for other contexts.
+  void flush_mail() noexcept;
   // Ends what was flagged for cancellation elsewhere and is in custody here.
   void scan_for_cancelled() noexcept;
   // Calls expired timers; returns how many.
@@ -158,6 +190,7 @@ class Context {
   Engine* engine_ = nullptr;
   bool running_ = false;
   RunList run_list_;
+  List<Mailbox, &Mailbox::sender_link> outboxes_;
   LocalTable locals_;
   std::vector<Timer*> timers_;  // a binary heap by deadline
 };

@@ -58,7 +58,7 @@ Provider& slow_disk(Rig& rig, const std::string& name, const std::string& time) 
   return rig.make("delay", name + "-slow", {&disk}, {{"time", time}});
 }
 
-TEST(Deadline, EndsWhatIsHeldWithTimedOut) {
+TEST(Deadline, ends_what_is_held_with_timed_out) {
   HandClock clock;
   Rig rig({.clock = &clock});
   Opened device = rig.open(slow_disk(rig, "disk", "10s"));
@@ -75,7 +75,7 @@ TEST(Deadline, EndsWhatIsHeldWithTimedOut) {
   EXPECT_EQ(request.error(), Errc::timed_out);
 }
 
-TEST(Deadline, OneThatIsMetChangesNothing) {
+TEST(Deadline, one_that_is_met_changes_nothing) {
   HandClock clock;
   Rig rig({.clock = &clock});
   Opened device = rig.open(rig.make("memory", "disk", {}, {{"size", "1MiB"}}));
@@ -91,7 +91,7 @@ TEST(Deadline, OneThatIsMetChangesNothing) {
   EXPECT_EQ(request.ends, 3);
 }
 
-TEST(Deadline, OneThatHasPassedStartsNothing) {
+TEST(Deadline, one_that_has_passed_starts_nothing) {
   HandClock clock;
   Rig rig({.clock = &clock});
   Opened device = rig.open(rig.make("memory", "disk", {}, {{"size", "1MiB"}}));
@@ -103,7 +103,7 @@ TEST(Deadline, OneThatHasPassedStartsNothing) {
 }
 
 // Another error than the cancellation's own stays what it is.
-TEST(Deadline, ACancelByTheCallerStaysACancel) {
+TEST(Deadline, a_cancel_by_the_caller_stays_a_cancel) {
   HandClock clock;
   Rig rig({.clock = &clock});
   Opened device = rig.open(slow_disk(rig, "disk", "10s"));
@@ -115,7 +115,7 @@ TEST(Deadline, ACancelByTheCallerStaysACancel) {
   EXPECT_EQ(request.error(), Errc::cancelled);
 }
 
-TEST(Deadline, RacesWithCompletionsInEveryPartOfAStack) {
+TEST(Deadline, races_with_completions_in_every_part_of_a_stack) {
   for (const Dispatch dispatch : {Dispatch::direct, Dispatch::queued}) {
     Rig rig;
     std::vector<Provider*> legs;

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "program/channel.h"
+#include "program/hop.h"
 
 namespace ashlar {
 
@@ -15,14 +16,17 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
       channel(its_channel),
       ops(its_channel.writable() ? its_program.ops : its_program.ops & OpSet::read_only()),
       roots(its_program.frame_bytes, memory),
+      mail(std::make_unique<HopMail[]>(its_program.hops.size())),
       reserve_in_use(std::make_unique<bool[]>(its_program.steps.size())) {
   for (std::size_t slot = 0; slot <= its_program.workers.size(); ++slot) {
     pools.emplace_back(its_program.frame_bytes, memory);
   }
+  address_mail(program, lane, mail.get());
 }
 
 Generation::~Generation() {
   ASHLAR_ASSERT(in_flight() == 0);
+  for (std::size_t i = 0; i < program.hops.size(); ++i) mail[i].down.sender->forget(mail[i].down);
   for (void* body : held_locals_) lane.locals().release(body);
 }
 

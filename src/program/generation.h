@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "program/mailbox.h"
 #include "program/measure.h"
 #include "program/pool.h"
 #include "program/program.h"
@@ -65,6 +66,7 @@ class Generation {
   bool retired = false;
   BioPool roots;
   std::deque<ChildPool> pools;             // by slot
+  std::unique_ptr<HopMail[]> mail;         // by hop
   std::unique_ptr<bool[]> reserve_in_use;  // by step; touched by the step's context alone
 
  private:

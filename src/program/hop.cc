@@ -31,27 +31,27 @@ void leave(Bio& bio, const HopSide& side) noexcept {
   if (has_record(bio, side)) record_of(bio, side.region).link.unlink();
 }
 
-void hand_over(Bio& bio, const HopSide& side, BioDirection direction) noexcept {
+// `box` is of the context that runs this.
+void hand_over(Bio& bio, Mailbox& box, const HopSide& to, BioDirection direction,
+               Context& cx) noexcept {
   bio.direction = direction;
   bio.state = BioState::transit;
-  Context& target = side.worker != nullptr ? static_cast<Context&>(*side.worker)
-                                           : static_cast<Context&>(bio.home->lane);
   // Whoever walks a tree and reads that a bio is his own sees the rest of its state, too.
-  __atomic_store_n(&bio.slot, side.slot, __ATOMIC_RELEASE);
-  target.post(bio);
+  __atomic_store_n(&bio.slot, to.slot, __ATOMIC_RELEASE);
+  cx.mail(box, bio);
 }
 
-Verdict hop_down(void* body, Bio& bio, void*, Context&) noexcept {
+Verdict hop_down(void* body, Bio& bio, void*, Context& cx) noexcept {
   const auto& hop = *static_cast<HopState*>(body);
   leave(bio, hop.from);
-  hand_over(bio, hop.to, BioDirection::leave_down);
+  hand_over(bio, bio.home->mail[hop.index].down, hop.to, BioDirection::leave_down, cx);
   return Verdict::held();
 }
 
-Verdict hop_up(void* body, Bio& bio, void*, Context&) noexcept {
+Verdict hop_up(void* body, Bio& bio, void*, Context& cx) noexcept {
   const auto& hop = *static_cast<HopState*>(body);
   leave(bio, hop.to);
-  hand_over(bio, hop.from, BioDirection::up);
+  hand_over(bio, bio.home->mail[hop.index].up, hop.from, BioDirection::up, cx);
   return Verdict::held();
 }
 
@@ -66,6 +66,19 @@ StepCode hop_code(HopState& state) {
   return code;
 }
 
+void address_mail(const Program& program, Lane& lane, HopMail* mail) {
+  const auto context_of = [&](const HopSide& side) -> Context* {
+    return side.worker != nullptr ? static_cast<Context*>(side.worker) : &lane;
+  };
+  for (const auto& hop : program.hops) {
+    HopMail& its = mail[hop->index];
+    its.down.sender = its.up.receiver = context_of(hop->from);
+    its.down.receiver = its.up.sender = context_of(hop->to);
+    // What comes up was let in on its way down.
+    its.down.bounded = hop->to.worker != nullptr;
+  }
+}
+
 void arrive(Bio& bio, Context& cx, BioDirection& direction) noexcept {
   const Step& step = bio.home->steps[bio.pc];
   const auto& hop = *static_cast<const HopState*>(step.body);
@@ -77,7 +90,7 @@ void arrive(Bio& bio, Context& cx, BioDirection& direction) noexcept {
   if (!bio.cancel_requested()) return;
   bio.fail(Errc::cancelled);
   fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
-  direction = BioDirection::complete;
+  direction = back_from_hop(step);
 }
 
 }  // namespace ashlar

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "program/context.h"
+#include "program/mailbox.h"
 #include "program/program.h"
 
 namespace ashlar {
@@ -25,12 +26,22 @@ struct HopSide {
 };
 
 struct HopState {
-  HopSide from;  // above
-  HopSide to;    // below
+  HopSide from;             // above
+  HopSide to;               // below
+  std::uint32_t index = 0;  // among the program's hops; the place of its mail in a generation
 };
 
 // The code of a hop step; its body is a HopState.
 StepCode hop_code(HopState& state);
+
+// How a bio that came to the far side of a hop and goes no further walks up: through the hop, or
+// past one that leads back for good.
+inline BioDirection back_from_hop(const Step& hop) noexcept {
+  return hop.on_complete != nullptr ? BioDirection::complete : BioDirection::up;
+}
+
+// Addresses the mailboxes of `program`'s hops for requests of `lane`.
+void address_mail(const Program& program, Lane& lane, HopMail* mail);
 
 // What a context does with a bio that came through its inbox: takes custody, and turns a cancelled
 // one around. `direction` is how the bio goes on.

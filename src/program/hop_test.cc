@@ -3,6 +3,8 @@
 // Method: probes that note the thread they run on; the shapes of compiled programs.
 #include "program/hop.h"
 
+#include <deque>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -148,6 +150,71 @@ TEST_F(HopTest, direct_dispatch_without_detached_layers_never_hops) {
   Opened device = rig_.open(noting(inline_, "p", {&disk_}));
   EXPECT_EQ(hops(device.program()), 0);
   EXPECT_TRUE(device.program().workers.empty());
+}
+
+// What a second lane has to wait for behind one that has submitted a thousand requests: its turn
+// comes after a batch or two, not after the thousand. All thousand end: whoever waited with its
+// sender for room is let in.
+TEST_F(HopTest, a_deep_queue_waits_with_its_lane_and_keeps_nobody_else_waiting) {
+  constexpr int kMany = 1000;
+  std::promise<void> gate;
+  std::shared_future<void> opened = gate.get_future().share();
+  std::atomic<int> handled{0};
+  std::atomic<int> turn_of_the_other{0};
+  Probe& body = detached_.body();
+  body.request = [&](Bio& bio, ProbePad&, Context&) {
+    if (handled++ == 0) opened.wait();  // what has been submitted by now is queued
+    if (bio.length == 4096) turn_of_the_other = handled.load();
+    return Verdict::forward(0);
+  };
+  Provider& top = detached_.make(rig_, "top", {&disk_});
+  Opened device = rig_.open(top);
+  std::vector<std::byte> memory(4096);
+  std::deque<Async> many;
+  for (int i = 0; i < kMany; ++i) {
+    many.emplace_back(device.channel(), Op::read, 0, ByteSpan(memory).first(512));
+  }
+  rig_.lane().poll();
+  std::promise<void> submitted;
+  std::thread other([&] {
+    auto lane = Lane::create({}).value();
+    Opened its(*lane, compile(top, {}).value(), {});
+    Async one(its.channel(), Op::read, 0, memory);
+    lane->poll();
+    submitted.set_value();
+    EXPECT_EQ(one.wait(), Errc::ok);
+  });
+  submitted.get_future().wait();
+  gate.set_value();
+  for (Async& each : many) EXPECT_EQ(each.wait(), Errc::ok);
+  other.join();
+  EXPECT_EQ(handled, kMany + 1);
+  EXPECT_GT(turn_of_the_other, 0);
+  EXPECT_LE(turn_of_the_other, 3 * static_cast<int>(Mailbox::kBatch));
+}
+
+// What waits with its sender for room is cancelled like anything else.
+TEST_F(HopTest, what_waits_for_room_is_cancelled) {
+  std::promise<void> gate;
+  std::shared_future<void> opened = gate.get_future().share();
+  std::atomic<int> handled{0};
+  Probe& body = detached_.body();
+  body.request = [&](Bio&, ProbePad&, Context&) {
+    if (handled++ == 0) opened.wait();
+    return Verdict::forward(0);
+  };
+  Opened device = rig_.open(detached_.make(rig_, "top", {&disk_}));
+  std::vector<std::byte> memory(512);
+  std::deque<Async> many;
+  for (int i = 0; i < 300; ++i) many.emplace_back(device.channel(), Op::read, 0, memory);
+  rig_.lane().poll();
+  while (handled == 0) std::this_thread::yield();
+  for (std::size_t i = 200; i < 300; ++i) many[i].cancel();
+  gate.set_value();
+  for (std::size_t i = 0; i < 300; ++i) {
+    EXPECT_EQ(many[i].wait(), i < 200 ? Errc::ok : Errc::cancelled) << i;
+  }
+  EXPECT_EQ(handled, 200);
 }
 
 }  // namespace

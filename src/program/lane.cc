@@ -86,7 +86,8 @@ Lane::Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int
 
 Lane::~Lane() {
   ASHLAR_ASSERT(channels_ == 0);
-  ASHLAR_ASSERT(inbox_.empty());
+  wakes_.settle();
+  ASHLAR_ASSERT(mail_.empty());
   engine_.reset();
   close(epoll_fd_);
   close(wake_fd_);
@@ -98,34 +99,51 @@ void Lane::wake() noexcept {
   ASHLAR_ASSERT(written == sizeof(one) || errno == EAGAIN);
 }
 
-// Under the lock: a bio that is out of the inbox may be the lane's last, and then nobody may be on
-// the way to its descriptor.
-void Lane::post(Bio& bio) noexcept {
+void Lane::deliver(Mailbox& box) noexcept {
+  MutexLock lock(mutex_);
+  mail_.put(box);
+  notice(lock);
+}
+
+void Lane::room_in(Mailbox& box) noexcept {
+  MutexLock lock(mutex_);
+  if (!box.room_link.linked()) mail_.room.push_back(box);
+  notice(lock);
+}
+
+void Lane::forget(Mailbox& box) noexcept {
   const MutexLock lock(mutex_);
-  inbox_.push_back(bio);
-  if (!inbox_full_.exchange(true)) wake();
+  if (box.room_link.linked()) box.room_link.unlink();
+}
+
+// There is something in the inbox. Gives the lock back.
+void Lane::notice(MutexLock& lock) noexcept {
+  if (inbox_full_.exchange(true)) return;
+  const Wakes::Token token(wakes_);
+  lock.unlock();
+  wake();
 }
 
 void Lane::post_task(std::function<void()> task) {
-  const MutexLock lock(mutex_);
+  MutexLock lock(mutex_);
   tasks_.push_back(std::move(task));
-  if (!inbox_full_.exchange(true)) wake();
+  notice(lock);
 }
 
 void Lane::request_cancel_scan() noexcept {
-  const MutexLock lock(mutex_);
+  MutexLock lock(mutex_);
   scan_wanted_ = true;
-  if (!inbox_full_.exchange(true)) wake();
+  notice(lock);
 }
 
 unsigned Lane::take_inbox() noexcept {
   if (!inbox_full_.load(std::memory_order_acquire)) return 0;
-  RunList arrived;
+  Arrived arrived;
   std::vector<std::function<void()>> tasks;
   bool scan = false;
   {
     const MutexLock lock(mutex_);
-    arrived.splice_back(inbox_);
+    take(mail_, arrived);
     tasks.swap(tasks_);
     scan = std::exchange(scan_wanted_, false);
     inbox_full_.store(false);
@@ -141,6 +159,7 @@ unsigned Lane::collect() noexcept {
   count += engine_->poll();
   count += run_timers();
   count += run();
+  flush_mail();
   engine_->flush();
   return count;
 }

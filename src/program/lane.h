@@ -6,7 +6,10 @@
 //   channel->submit(*bio);
 //   while (!finished) lane->wait(-1);        // sleeps in epoll; an idle lane uses no CPU
 //
-// THREAD: the thread that created it, but for post() and wake().
+// What it has for the kernel and for workers is handed over in poll() and wait(), at the latest
+// before the lane sleeps.
+//
+// THREAD: the thread that created it, but for what says otherwise.
 #pragma once
 
 #include <atomic>
@@ -16,6 +19,7 @@
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "base/wakes.h"
 #include "program/context.h"
 #include "program/engine.h"
 
@@ -40,8 +44,9 @@ class Lane final : public Context {
   // REQUIRES: no channel is open on it, no bio is in it.
   ~Lane() override;
 
-  // THREAD: any but the lane's.
-  void post(Bio& bio) noexcept override;
+  void deliver(Mailbox& box) noexcept override;
+  void room_in(Mailbox& box) noexcept override;
+  void forget(Mailbox& box) noexcept override;
   // Runs `task` on the lane's thread, in wait() or poll(). THREAD: any.
   void post_task(std::function<void()> task);
   void request_attention() override {
@@ -76,6 +81,7 @@ class Lane final : public Context {
   Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd);
 
   unsigned collect() noexcept;
+  void notice(MutexLock& lock) noexcept;
   unsigned take_inbox() noexcept;
   unsigned dispatch(std::int64_t timeout_ns) noexcept;
   std::int64_t sleep_bound_ns(int timeout_ms) const noexcept;
@@ -88,8 +94,9 @@ class Lane final : public Context {
   bool dispatching_ = false;
 
   std::atomic<bool> inbox_full_{false};
+  Wakes wakes_;
   Mutex mutex_;
-  RunList inbox_ ASHLAR_GUARDED_BY(mutex_);
+  Mail mail_ ASHLAR_GUARDED_BY(mutex_);
   std::vector<std::function<void()>> tasks_ ASHLAR_GUARDED_BY(mutex_);
   bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
 };

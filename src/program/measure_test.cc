@@ -39,7 +39,7 @@ Provider& tower(Rig& rig, int height, const std::string& name = "disk") {
   return *top;
 }
 
-TEST(OwnBio, WithRoomItRunsInPlaceAndWithoutByAClone) {
+TEST(OwnBio, with_room_it_runs_in_place_and_without_by_a_clone) {
   Rig rig;
   Opened low = rig.open(tower(rig, 1, "low"));
   Opened high = rig.open(tower(rig, 40, "high"));
@@ -56,7 +56,7 @@ TEST(OwnBio, WithRoomItRunsInPlaceAndWithoutByAClone) {
   EXPECT_EQ(high.channel().short_frames(), 3u);
 }
 
-TEST(OwnBio, RoomIsJudgedByTheProgramOfTheMoment) {
+TEST(OwnBio, room_is_judged_by_the_program_of_the_moment) {
   Rig rig;
   Provider& low = tower(rig, 1, "low");
   const auto program = compile(tower(rig, 40, "high"), {}).value();
@@ -73,7 +73,7 @@ TEST(OwnBio, RoomIsJudgedByTheProgramOfTheMoment) {
   ASSERT_TRUE(device.channel().replace(device.program()).ok());
 }
 
-TEST(OwnBio, ErrorsSayWhereTheyArose) {
+TEST(OwnBio, errors_say_where_they_arose) {
   Rig rig;
   Provider& disk = rig.make("memory", "disk", {}, {{"size", "1MiB"}});
   Provider& bad = rig.make("fault", "bad", {&disk}, {{"rate", "1"}});
@@ -89,7 +89,7 @@ TEST(OwnBio, ErrorsSayWhereTheyArose) {
   EXPECT_EQ(device.channel().short_frames(), 1u);
 }
 
-TEST(LayerCounts, EveryLayerCountsWhatComesDownToItAndTheErrorsThatItMakes) {
+TEST(LayerCounts, every_layer_counts_what_comes_down_to_it_and_the_errors_that_it_makes) {
   for (const Dispatch dispatch : {Dispatch::direct, Dispatch::queued}) {
     Rig rig;
     std::vector<Provider*> legs;
@@ -126,7 +126,7 @@ TEST(LayerCounts, EveryLayerCountsWhatComesDownToItAndTheErrorsThatItMakes) {
   }
 }
 
-TEST(Latency, OneInSoManyIsMeasured) {
+TEST(Latency, one_in_so_many_is_measured) {
   test::ProbeClass holds;
   Rig rig;
   Bio* held = nullptr;
@@ -159,7 +159,7 @@ TEST(Latency, OneInSoManyIsMeasured) {
   EXPECT_EQ(device.channel().sampler(), nullptr);
 }
 
-TEST(LatencyHistogram, BucketsAreContiguousAndNarrow) {
+TEST(LatencyHistogram, buckets_are_contiguous_and_narrow) {
   std::uint64_t next = 0;
   for (std::size_t i = 0; i < LatencyHistogram::kBuckets; ++i) {
     EXPECT_EQ(LatencyHistogram::bucket_of(next), i);
@@ -171,7 +171,7 @@ TEST(LatencyHistogram, BucketsAreContiguousAndNarrow) {
   EXPECT_EQ(next, 0u) << "the last bucket ends with the last number";
 }
 
-TEST(LatencyHistogram, PercentilesAreThoseOfWhatWasAdded) {
+TEST(LatencyHistogram, percentiles_are_those_of_what_was_added) {
   LatencyHistogram times;
   EXPECT_EQ(times.percentile(50), 0u);
   for (std::uint64_t i = 1; i <= 1000; ++i) times.add(i);

@@ -20,17 +20,30 @@ Worker::~Worker() {
   }
   wake_.notify_one();
   thread_.join();
+  wakes_.settle();
   locals().clear();
-  ASHLAR_ASSERT(inbox_.empty());
+  ASHLAR_ASSERT(mail_.empty());
 }
 
-// Under the lock: a bio that is out of the inbox may be the worker's last, and then nobody may be
-// on the way to its condition variable.
-void Worker::post(Bio& bio) noexcept {
+void Worker::deliver(Mailbox& box) noexcept {
+  MutexLock lock(mutex_);
+  if (!mail_.put(box)) return;
+  const Wakes::Token token(wakes_);
+  lock.unlock();
+  wake_.notify_one();
+}
+
+void Worker::room_in(Mailbox& box) noexcept {
+  MutexLock lock(mutex_);
+  if (!box.room_link.linked()) mail_.room.push_back(box);
+  const Wakes::Token token(wakes_);
+  lock.unlock();
+  wake_.notify_one();
+}
+
+void Worker::forget(Mailbox& box) noexcept {
   const MutexLock lock(mutex_);
-  const bool was_empty = inbox_.empty();
-  inbox_.push_back(bio);
-  if (was_empty) wake_.notify_one();
+  if (box.room_link.linked()) box.room_link.unlink();
 }
 
 void Worker::request_cancel_scan() noexcept {
@@ -40,7 +53,7 @@ void Worker::request_cancel_scan() noexcept {
 }
 
 bool Worker::ready() const noexcept {
-  return stop_ || scan_wanted_ || !const_cast<RunList&>(inbox_).empty();
+  return stop_ || scan_wanted_ || !const_cast<Mail&>(mail_).empty();
 }
 
 void Worker::wait() noexcept {
@@ -58,14 +71,14 @@ void Worker::wait() noexcept {
 
 void Worker::main() noexcept {
   for (;;) {
-    RunList arrived;
+    Arrived arrived;
     bool scan = false;
     {
       const MutexLock lock(mutex_);
       wait();
-      arrived.splice_back(inbox_);
+      take(mail_, arrived);
       scan = std::exchange(scan_wanted_, false);
-      if (stop_ && arrived.empty() && !has_work()) return;
+      if (stop_ && arrived.bios.empty() && !has_work()) return;
     }
     receive(arrived);
     if (scan) {
@@ -74,6 +87,7 @@ void Worker::main() noexcept {
     }
     run_timers();
     run();
+    flush_mail();
   }
 }
 

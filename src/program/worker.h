@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/mutex.h"
+#include "base/wakes.h"
 #include "program/context.h"
 #include "program/hop.h"
 
@@ -16,9 +17,9 @@ class Worker final : public Context {
   // Ends the thread. REQUIRES: no bio is in it.
   ~Worker() override;
 
-  // THREAD: any but the worker's.
-  void post(Bio& bio) noexcept override;
-
+  void deliver(Mailbox& box) noexcept override;
+  void room_in(Mailbox& box) noexcept override;
+  void forget(Mailbox& box) noexcept override;
   void request_cancel_scan() noexcept override;
   void request_attention() override { request_cancel_scan(); }
 
@@ -29,7 +30,8 @@ class Worker final : public Context {
 
   Mutex mutex_;
   CondVar wake_;
-  RunList inbox_ ASHLAR_GUARDED_BY(mutex_);
+  Wakes wakes_;
+  Mail mail_ ASHLAR_GUARDED_BY(mutex_);
   bool stop_ ASHLAR_GUARDED_BY(mutex_) = false;
   bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it starts when all else is there
