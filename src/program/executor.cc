@@ -7,6 +7,7 @@
 #include "program/context.h"
 #include "program/hop.h"
 #include "program/split.h"
+#include "program/step_guard.h"
 
 namespace ashlar {
 namespace {
@@ -24,11 +25,21 @@ std::int32_t next_up(const Bio& bio, std::int32_t up) noexcept {
   return up;
 }
 
-}  // namespace
-
 // The four moves are one loop, cut into functions for the reader; the compiler is told to put them
 // back together, so that the next move is a jump and not a variable.
 #define ASHLAR_MOVE [[gnu::always_inline]] inline
+
+ASHLAR_MOVE Verdict call_request(const Step& step, Bio& bio, Context& cx) noexcept {
+  [[maybe_unused]] const StepGuard guard("on_request", bio);
+  return step.on_request(step.body, bio, Program::pad_of(bio, step), cx);
+}
+
+ASHLAR_MOVE Verdict call_complete(const Step& step, Bio& bio, Context& cx) noexcept {
+  [[maybe_unused]] const StepGuard guard("on_complete", bio);
+  return step.on_complete(step.body, bio, Program::pad_of(bio, step), cx);
+}
+
+}  // namespace
 
 ASHLAR_MOVE Context::Move Context::follow(Verdict verdict, Bio& bio, const Step*& step) noexcept {
   switch (verdict.kind()) {
@@ -59,7 +70,7 @@ ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept
     return move;
   }
   if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
-  const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
+  const Verdict verdict = call_request(*step, bio, *this);
   if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) [[unlikely]]
     note_fault(bio);
   return follow(verdict, bio, step);
@@ -73,9 +84,7 @@ Context::Move Context::go_down_aside(Bio& bio, const Step* step, StepAction acti
   }
   const bool called = action == StepAction::call_reserved;
   if (step->on_complete != nullptr) saved_offset(bio, *step) = called ? bio.offset : kPassed;
-  const Verdict verdict =
-      called ? step->on_request(step->body, bio, Program::pad_of(bio, *step), *this)
-             : by_action(action, bio, *step);
+  const Verdict verdict = called ? call_request(*step, bio, *this) : by_action(action, bio, *step);
   keep_reserve(verdict, bio, *step);
   if (verdict.kind() == Verdict::Kind::done && bio.error != Errc::ok) note_fault(bio);
   return follow(verdict, bio, step);
@@ -106,7 +115,7 @@ ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noex
   }
   bio.offset = offset;
   const Errc before = bio.error;
-  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  const Verdict verdict = call_complete(*step, bio, *this);
   return turn(verdict, before, bio, step);
 }
 
@@ -116,7 +125,7 @@ Context::Move Context::go_complete_aside(Bio& bio, const Step* step,
   if (!reserve_children(*step, bio, BioDirection::complete)) return Move::stop;
   bio.offset = offset;
   const Errc before = bio.error;
-  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  const Verdict verdict = call_complete(*step, bio, *this);
   keep_reserve(verdict, bio, *step);
   return turn(verdict, before, bio, step);
 }
@@ -249,6 +258,7 @@ void Context::join(Bio& child) noexcept {
   parent.done += child.done;
   const ChildFn on_child = home.program.infos[static_cast<std::size_t>(parent.pc)].on_child;
   if (on_child != nullptr) {
+    [[maybe_unused]] const StepGuard guard("on_child", parent);
     on_child(step.body, parent, child, Program::pad_of(parent, step), *this);
   }
   Split::remove(parent, child);
@@ -265,7 +275,9 @@ void Context::finish_root(Bio& bio) noexcept {
   ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
   bio.state = BioState::idle;
   --home.in_flight;
+  witness_assert_none_held();
   bio.end_io(bio);
+  witness_assert_none_held();
 }
 
 // --- Split

@@ -13,6 +13,7 @@
 #include <span>
 #include <utility>
 
+#include "base/inline_scope.h"
 #include "program/channel.h"
 #include "program/worker.h"
 
@@ -156,6 +157,7 @@ std::int64_t Lane::sleep_bound_ns(int timeout_ms) const noexcept {
 }
 
 unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
+  witness_assert_may_block("Lane::wait");
   std::array<epoll_event, kEventsAtOnce> events;
   const int count = wait_for_events(epoll_fd_, events, timeout_ns);
   if (count <= 0) return 0;
