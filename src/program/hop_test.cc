@@ -3,7 +3,6 @@
 // Method: probes that note the thread they run on; the shapes of compiled programs.
 #include "program/hop.h"
 
-#include <mutex>
 #include <thread>
 
 #include "test/async.h"
@@ -19,6 +18,8 @@ using test::Probe;
 using test::ProbeClass;
 using test::ProbePad;
 using test::Rig;
+
+constexpr LockClass kOrderLock{"test.order"};
 
 class HopTest : public testing::Test {
  protected:
@@ -39,7 +40,7 @@ class HopTest : public testing::Test {
   }
 
   void note(const std::string& what) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     order_.push_back(what);
     threads_[what] = std::this_thread::get_id();
   }
@@ -53,7 +54,7 @@ class HopTest : public testing::Test {
   ProbeClass detached_;
   ProbeClass inline_;
   Rig rig_;
-  std::mutex mutex_;
+  Mutex mutex_{kOrderLock};
   std::vector<std::string> order_;
   std::map<std::string, std::thread::id> threads_;
   Provider& disk_ = rig_.make("memory", "disk", {}, {{"size", "64KiB"}});
