@@ -184,7 +184,9 @@ int ashlar_poll(ashlar_queue* queue, ashlar_completion* completions, uint32_t mo
   int result = 0;
   if (!usable(queue, &result)) return result;
   if (completions == nullptr && most != 0) return place_refused("no place for the completions");
-  queue->lane->wait(0);
+  // The descriptors are looked at when there is nothing else: that is a system call.
+  queue->lane->poll();
+  if (queue->ended_first == nullptr) queue->lane->wait(0);
   return fetch(*queue, completions, std::min<std::uint32_t>(most, kMaxDepth));
 }
 
