@@ -24,14 +24,11 @@ quietly cmake -S test/package/c -B "$folder/build-c" -G Ninja -DCMAKE_PREFIX_PAT
 quietly cmake --build "$folder/build-c"
 "$folder/build-c/uses_ashlar_from_c"
 
-# A C compiler takes the sanitizers' C++ part only when it is told to.
-[[ $sanitizers == *undefined* && $(cached CMAKE_C_COMPILER) != *clang* ]] && cxx_part=-lubsan
 pc=$(dirname "$(find "$folder/prefix" -name ashlar.pc)")
 flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs ashlar)
 # shellcheck disable=SC2086
 quietly "$(cached CMAKE_C_COMPILER)" -std=c11 -Wall -Wextra -pedantic -Werror \
-  ${sanitizers:+-fsanitize=$sanitizers} test/package/c/main.c $flags ${cxx_part:-} \
-  -o "$folder/uses_pkg_config"
+  ${sanitizers:+-fsanitize=$sanitizers} test/package/c/main.c $flags -o "$folder/uses_pkg_config"
 "$folder/uses_pkg_config"
 [[ -x "$folder/prefix/bin/ashlar" ]]
 [[ ! -e "$folder/prefix/include/ashlar/cli" ]]

@@ -17,10 +17,12 @@
 // each; ashlar_last_error() has the sentence of the last call that failed on this thread.
 // OWNERSHIP: a set outlives its devices, a device its queues; a close out of order is refused with
 // -EBUSY. A handle is gone once its close succeeded; NULL or a handle of another kind is refused
-// with -EINVAL. No call takes anything over but what it says. THREAD: sets and devices: any. A
-// queue belongs to the thread that opened it; others are refused with -EPERM. Different queues of
-// one device do not disturb each other. No exception leaves a function, and no assertion is met by
-// what is passed in, but for memory that is not there.
+// with -EINVAL. No call takes anything over but what it says.
+// THREAD: sets and devices: any. A queue belongs to the thread that opened it, and is closed before
+// that ends; others are refused with -EPERM. Different queues of one device do not disturb each
+// other.
+// No exception leaves a function, and no assertion is met by what is passed in, but for memory that
+// is not there.
 #pragma once
 
 #include <stddef.h>

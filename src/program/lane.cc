@@ -141,6 +141,7 @@ unsigned Lane::take_inbox() noexcept {
   }
   receive(arrived);
   if (scan) scan_for_cancelled();
+  witness_assert_none_held();
   for (auto& task : tasks) task();
   return 1;
 }
@@ -199,6 +200,7 @@ unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
       continue;
     }
     if (std::find(removed_.begin(), removed_.end(), watcher) != removed_.end()) continue;
+    witness_assert_none_held();
     watcher->on_ready(events[static_cast<std::size_t>(i)].events);
   }
   dispatching_ = false;
