@@ -23,6 +23,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "bench/callgrind.h"
 #include "bench/heap_count.h"
 #include "bench/naive_path.h"
 #include "class/list.h"
@@ -129,23 +130,9 @@ double time_ns(Bed& bed, std::uint64_t count, unsigned depth) {
 
 // Instructions per request by callgrind, or 0 where valgrind is not there.
 double count_instructions(const std::string& self, const Stack& stack) {
-  const auto total = [&](std::uint64_t requests) -> double {
-    const std::string command = fmt::format(
-        "valgrind --tool=callgrind --callgrind-out-file=/dev/null {} --count {} {} {} 2>&1", self,
-        stack.kind, stack.height, requests);
-    std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), &pclose);
-    if (pipe == nullptr) return 0;
-    char line[512];
-    double collected = 0;
-    while (std::fgets(line, sizeof(line), pipe.get()) != nullptr) {
-      const char* found = std::strstr(line, "Collected :");
-      if (found != nullptr) collected = std::strtod(found + 11, nullptr);
-    }
-    return collected;
-  };
-  constexpr std::uint64_t kFew = 1'000, kMany = 11'000;
-  const double few = total(kFew), many = total(kMany);
-  return few == 0 || many == 0 ? 0 : (many - few) / static_cast<double>(kMany - kFew);
+  return bench::instructions_per_request([&](std::uint64_t requests) {
+    return fmt::format("{} --count {} {} {}", self, stack.kind, stack.height, requests);
+  });
 }
 
 struct Figure {

@@ -3,12 +3,15 @@
 #
 #   find_package(ashlar 0.1 REQUIRED)
 #   target_link_libraries(mine PRIVATE ashlar::ashlar)      # and #include "base/result.h"
+#   target_link_libraries(mine PRIVATE ashlar::c)           # C: #include <ashlar.h>
+#
+# and, for C without CMake, a file for pkg-config.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(ASHLAR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ashlar)
 
-install(TARGETS ashlar EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ashlar ashlar_c EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET ashlar_cli)
   install(TARGETS ashlar_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
@@ -17,7 +20,15 @@ install(
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ashlar
   FILES_MATCHING
   PATTERN "*.h"
-  PATTERN "cli" EXCLUDE)
+  PATTERN "cli" EXCLUDE
+  PATTERN "capi" EXCLUDE)
+# C's own header stands beside the folder of C++'s: #include <ashlar.h>.
+install(FILES src/capi/ashlar.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# Relative, so that an installed tree may be moved: lib/x86_64-linux-gnu/pkgconfig is three deep.
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY
+           ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig OUTPUT_VARIABLE ASHLAR_PC_TO_PREFIX)
+configure_file(cmake/ashlar.pc.in ${CMAKE_BINARY_DIR}/ashlar.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/ashlar.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(EXPORT ashlarTargets NAMESPACE ashlar:: DESTINATION ${ASHLAR_PACKAGE_DIR})

@@ -14,7 +14,7 @@ set(ASHLAR_TEST_PATH "PATH=path_list_append:/usr/sbin:/sbin")
 
 file(GLOB_RECURSE ASHLAR_WIDE_TESTS CONFIGURE_DEPENDS test/*_test.cc)
 file(GLOB_RECURSE ASHLAR_TEST_HELPERS CONFIGURE_DEPENDS test/*.cc)
-list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/package/")
+list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/(package|witness_off)/")
 
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
@@ -69,6 +69,48 @@ foreach(script IN LISTS ASHLAR_TEST_SCRIPTS)
                  TIMEOUT ${ASHLAR_TEST_TIMEOUT_SECONDS})
   endif()
 endforeach()
+
+# The C API, from C: its test, and the example of its page.
+set(ASHLAR_C_EXAMPLE ${CMAKE_BINARY_DIR}/c_api_example.c)
+add_custom_command(
+  OUTPUT ${ASHLAR_C_EXAMPLE}
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/test/extract_example.py
+          ${CMAKE_SOURCE_DIR}/docs/c-api.md c ${ASHLAR_C_EXAMPLE}
+  DEPENDS ${CMAKE_SOURCE_DIR}/docs/c-api.md ${CMAKE_SOURCE_DIR}/tools/test/extract_example.py
+  VERBATIM)
+add_executable(ashlar_c_test test/c_api/c_api_test.c)
+add_executable(ashlar_c_example ${ASHLAR_C_EXAMPLE})
+# The page says #include <ashlar.h>, as it is installed.
+target_include_directories(ashlar_c_example PRIVATE ${CMAKE_SOURCE_DIR}/src/capi)
+foreach(program ashlar_c_test ashlar_c_example)
+  target_link_libraries(${program} PRIVATE ashlar)
+  target_compile_options(${program} PRIVATE -Wstrict-prototypes)
+  set_target_properties(${program} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
+                                              LINKER_LANGUAGE CXX)
+endforeach()
+target_compile_definitions(ashlar_c_example PRIVATE _POSIX_C_SOURCE=200809L)
+add_test(NAME c_api/test COMMAND ashlar_c_test)
+add_test(NAME c_api/example COMMAND bash ${CMAKE_SOURCE_DIR}/test/c_api/example.sh
+                                    $<TARGET_FILE:ashlar_c_example>)
+set_tests_properties(c_api/test c_api/example PROPERTIES TIMEOUT ${ASHLAR_TEST_TIMEOUT_SECONDS})
+
+# Without the witness nothing of it is left: the hot parts, built as release builds are.
+add_library(ashlar_witness_off OBJECT test/witness_off/witness_off.cc src/base/mutex.cc
+                                      src/base/witness.cc src/base/inline_scope.cc
+                                      src/program/executor.cc src/program/context.cc)
+target_include_directories(ashlar_witness_off PRIVATE src)
+target_compile_definitions(ashlar_witness_off PRIVATE ASHLAR_WITNESS=0)
+target_compile_options(ashlar_witness_off PRIVATE -O2 -fno-sanitize=all)
+target_link_libraries(ashlar_witness_off PRIVATE fmt::fmt)
+add_test(NAME witness_off
+         COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/test/witness_off/check.py --contains
+                 ashlar::Context::execute $<TARGET_OBJECTS:ashlar_witness_off>
+         COMMAND_EXPAND_LISTS)
+if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  add_test(NAME witness_off/library
+           COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/test/witness_off/check.py --contains
+                   ashlar::Context::execute $<TARGET_FILE:ashlar>)
+endif()
 
 # The style of the tree, and the proof that the checker sees what it should.
 add_test(NAME tidy COMMAND ${Python3_EXECUTABLE} tools/tidy/tidy.py

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Goal: an installed Ashlar can be found, compiled against and linked by a project of its own.
+# Goal: an installed Ashlar can be found, compiled against and linked by a project of its own, in
+# C++ and in C, with CMake and with pkg-config.
 # Method: install the build under test into a folder, build test/package against nothing but that
 # folder, with the compiler and the sanitizers of that build, and run what came out.
 set -euo pipefail
@@ -16,5 +17,19 @@ quietly cmake -S test/package -B "$folder/build" -G Ninja -DCMAKE_PREFIX_PATH="$
   -DCMAKE_CXX_FLAGS="${sanitizers:+-fsanitize=$sanitizers}"
 quietly cmake --build "$folder/build"
 "$folder/build/uses_ashlar"
+
+quietly cmake -S test/package/c -B "$folder/build-c" -G Ninja -DCMAKE_PREFIX_PATH="$folder/prefix" \
+  -DCMAKE_C_COMPILER="$(cached CMAKE_C_COMPILER)" \
+  -DCMAKE_C_FLAGS="${sanitizers:+-fsanitize=$sanitizers}"
+quietly cmake --build "$folder/build-c"
+"$folder/build-c/uses_ashlar_from_c"
+
+pc=$(dirname "$(find "$folder/prefix" -name ashlar.pc)")
+flags=$(PKG_CONFIG_PATH=$pc pkg-config --cflags --libs ashlar)
+# shellcheck disable=SC2086
+quietly "$(cached CMAKE_C_COMPILER)" -std=c11 -Wall -Wextra -pedantic -Werror \
+  ${sanitizers:+-fsanitize=$sanitizers} test/package/c/main.c $flags -o "$folder/uses_pkg_config"
+"$folder/uses_pkg_config"
 [[ -x "$folder/prefix/bin/ashlar" ]]
 [[ ! -e "$folder/prefix/include/ashlar/cli" ]]
+[[ -e "$folder/prefix/include/ashlar.h" ]]

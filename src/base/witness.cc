@@ -20,6 +20,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/inline_scope.h"
 
 namespace ashlar {
 namespace {
@@ -40,6 +41,7 @@ struct Edge {
 struct Record {
   pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   std::array<const char*, kMaxLockClasses> names;
+  std::array<bool, kMaxLockClasses> sleepable;
   int class_count = 0;
   std::array<std::array<Edge, kMaxLockClasses>, kMaxLockClasses> edges;
 };
@@ -62,13 +64,16 @@ class RecordLock {
   ~RecordLock() { pthread_mutex_unlock(&record.lock); }
 };
 
-int find_or_add_class(const char* name) noexcept {
+int find_or_add_class(const LockClass& lock_class) noexcept {
   const RecordLock lock;
   for (int i = 0; i < record.class_count; ++i) {
-    if (std::strcmp(record.names[i], name) == 0) return i;
+    if (std::strcmp(record.names[i], lock_class.name) != 0) continue;
+    ASHLAR_ASSERT(record.sleepable[i] == lock_class.sleepable);
+    return i;
   }
   ASHLAR_ASSERT(record.class_count < kMaxLockClasses);
-  record.names[record.class_count] = name;
+  record.names[record.class_count] = lock_class.name;
+  record.sleepable[record.class_count] = lock_class.sleepable;
   return record.class_count++;
 }
 
@@ -137,7 +142,7 @@ void draw_edge(int holding, int taking) noexcept {
 }  // namespace
 
 Witness::Witness(const LockClass& lock_class) noexcept
-    : class_index_(find_or_add_class(lock_class.name)) {}
+    : class_index_(find_or_add_class(lock_class)) {}
 
 void Witness::before_lock() noexcept {
   for (int i = 0; i < held.count; ++i) {
@@ -159,13 +164,27 @@ void Witness::before_unlock() noexcept {
 
 void Witness::before_wait() noexcept {
   ASHLAR_ASSERT(held.count > 0);
-  if (held.count == 1 && held.classes[0] == class_index_) return;
+  witness_assert_may_block("a wait for a condition");
+  bool alone = true;
+  for (int i = 0; i < held.count; ++i) {
+    alone = alone && (held.classes[i] == class_index_ || record.sleepable[held.classes[i]]);
+  }
+  if (alone) return;
   print_stack("a wait with another lock held", current_stack());
   assert_failed("a waiting thread holds only the lock it waits with", __FILE__, __LINE__);
 }
 
+bool witness_holds_any() noexcept {
+  for (int i = 0; i < held.count; ++i) {
+    if (!record.sleepable[held.classes[i]]) return true;
+  }
+  return false;
+}
+
+void witness_print_stack(const char* title) noexcept { print_stack(title, current_stack()); }
+
 void witness_assert_none_held() noexcept {
-  if (held.count == 0) return;
+  if (!witness_holds_any()) return;
   for (int i = 0; i < held.count; ++i) {
     std::fprintf(stderr, "witness: this thread holds a lock of class %s\n",
                  record.names[held.classes[i]]);

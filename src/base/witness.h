@@ -25,8 +25,15 @@ namespace ashlar {
 
 // Names all locks of one kind. Two objects with the same name are the same class. `name` is a
 // string literal, "part.what".
+//
+// `sleepable` is for locks of the control path that serialize whole events, for instance opening a
+// device, which reads from disks: such a lock may be held while its thread waits and while steps
+// and callbacks run in it. Its order is checked like any other's. (FreeBSD makes the same
+// difference between its sleepable sx locks and its mutexes.) Everything that the data path takes
+// is not.
 struct LockClass {
   const char* name;
+  bool sleepable = false;
 };
 
 // The most classes a process may have, and the most locks a thread may hold. Ours are a dozen and
@@ -43,26 +50,35 @@ class Witness {
 
   void before_lock() noexcept;    // Reports an order that contradicts an earlier one.
   void before_unlock() noexcept;  // REQUIRES: this thread holds the lock.
-  void before_wait() noexcept;    // REQUIRES: this thread holds this lock and no other.
+  void before_wait() noexcept;    // REQUIRES: this thread holds this lock and no other but
+                                  // sleepable ones, and is not in an InlineScope.
 
  private:
   int class_index_;
 };
 
-// Ends the program, naming the locks, when this thread holds one.
+// Ends the program, naming the locks, when this thread holds one that is not sleepable.
 void witness_assert_none_held() noexcept;
+
+// True where witness_assert_none_held() would end the program.
+bool witness_holds_any() noexcept;
+
+// For reports: the stack of the caller, on standard error, under a title.
+void witness_print_stack(const char* title) noexcept;
 
 #else
 
 class Witness {
  public:
-  explicit Witness(const LockClass&) noexcept {}
-  void before_lock() noexcept {}
-  void before_unlock() noexcept {}
-  void before_wait() noexcept {}
+  explicit constexpr Witness(const LockClass&) noexcept {}
+  constexpr void before_lock() noexcept {}
+  constexpr void before_unlock() noexcept {}
+  constexpr void before_wait() noexcept {}
 };
 
-inline void witness_assert_none_held() noexcept {}
+constexpr void witness_assert_none_held() noexcept {}
+constexpr bool witness_holds_any() noexcept { return false; }
+constexpr void witness_print_stack(const char*) noexcept {}
 
 #endif
 

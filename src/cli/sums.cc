@@ -6,17 +6,18 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <numeric>
 #include <thread>
 
+#include "base/mutex.h"
 #include "cli/ordered_reader.h"
 
 namespace ashlar::cli {
 namespace {
 
-constexpr auto kBetweenReports = std::chrono::milliseconds(100);
+constexpr LockClass kEndedLock{"cli.sums"};
+
+constexpr long long kBetweenReportsNs = 100'000'000;
 
 class Sha256 {
  public:
@@ -68,20 +69,26 @@ class Summer {
         sum.error = digest.error().message;
       }
     }
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ++ended_;
     changed_.notify_one();
   }
 
   // Reports until all threads have ended.
   void watch(std::size_t threads, const std::function<void(std::uint64_t)>& on_progress) {
-    std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, kBetweenReports, [&] { return ended_ == threads; })) {
-      on_progress(done_bytes_.load(std::memory_order_relaxed));
-    }
+    while (!all_ended(threads)) on_progress(done_bytes_.load(std::memory_order_relaxed));
   }
 
  private:
+  // Waits for that, until the next report is due.
+  bool all_ended(std::size_t threads) {
+    const auto due = static_cast<long long>(system_clock().now_ns()) + kBetweenReportsNs;
+    const MutexLock lock(mutex_);
+    while (ended_ != threads && changed_.wait_until(mutex_, due)) {
+    }
+    return ended_ == threads;
+  }
+
   Result<std::string> sum_one(Lane& lane, Provider& provider) {
     auto device = node_.open(provider, {.dispatch = options_.dispatch, .user = "ashlar sum"});
     if (!device) return device.error();
@@ -104,9 +111,9 @@ class Summer {
   std::vector<std::size_t> order_;  // of sums_, the largest first
   std::atomic<std::size_t> next_{0};
   std::atomic<std::uint64_t> done_bytes_{0};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t ended_ = 0;  // guarded by mutex_
+  Mutex mutex_{kEndedLock};
+  CondVar changed_;
+  std::size_t ended_ ASHLAR_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "program/hop.h"
 #include "program/lane.h"
 #include "program/split.h"
+#include "program/step_guard.h"
 #include "program/worker.h"
 
 namespace ashlar {
@@ -119,7 +120,9 @@ bool Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept
   const auto pc = static_cast<std::size_t>(bio.pc);
   const Step& step = bio.home->steps[pc];
   const CancelFn on_cancel = bio.home->program.infos[pc].on_cancel;
-  if (on_cancel != nullptr) on_cancel(step.body, bio, Program::pad_of(bio, step), *this);
+  if (on_cancel == nullptr) return true;
+  [[maybe_unused]] const StepGuard guard("on_cancel", bio);
+  on_cancel(step.body, bio, Program::pad_of(bio, step), *this);
   return true;
 }
 
@@ -264,6 +267,7 @@ unsigned Context::run_timers() noexcept {
   while (!timers_.empty() && timers_.front()->deadline_ns <= now) {
     Timer& timer = *timers_.front();
     disarm(timer);
+    [[maybe_unused]] const InlineScope scope({"expired", "(timer)"});
     timer.expired(timer, *this);
     ++count;
   }

@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/inline_scope.h"
 #include "base/mutex.h"
 #include "program/engine_parts.h"
 
@@ -166,6 +167,7 @@ class ThreadsEngine final : public Engine {
     while (EngineRequest* request = batch.pop_front()) {
       ++count;
       --in_flight_;
+      [[maybe_unused]] const InlineScope scope({"on_complete", "(engine request)"});
       request->on_complete(*request);
     }
     return count;

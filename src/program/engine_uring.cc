@@ -31,6 +31,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/inline_scope.h"
 #include "program/engine_parts.h"
 
 namespace ashlar::engine_parts {
@@ -309,6 +310,7 @@ class UringEngine final : public Engine {
 
   void complete(EngineRequest& request) noexcept {
     --in_flight_;
+    [[maybe_unused]] const InlineScope scope({"on_complete", "(engine request)"});
     request.on_complete(request);
   }
 

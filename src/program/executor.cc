@@ -7,6 +7,7 @@
 #include "program/context.h"
 #include "program/hop.h"
 #include "program/split.h"
+#include "program/step_guard.h"
 
 namespace ashlar {
 namespace {
@@ -37,11 +38,21 @@ void pass_down(Bio& bio, const Edge& edge, const Step*& step) noexcept {
   step = edge.step;
 }
 
-}  // namespace
-
-// The moves are one loop, cut into functions for the reader; the compiler is told to put them back
-// together, so that the next move is a jump and not a variable.
+// The moves are one loop, cut into functions for the reader; the compiler is told to put them
+// back together, so that the next move is a jump and not a variable.
 #define ASHLAR_MOVE [[gnu::always_inline]] inline
+
+ASHLAR_MOVE Verdict call_request(const Step& step, Bio& bio, Context& cx) noexcept {
+  [[maybe_unused]] const StepGuard guard("on_request", bio);
+  return step.on_request(step.body, bio, Program::pad_of(bio, step), cx);
+}
+
+ASHLAR_MOVE Verdict call_complete(const Step& step, Bio& bio, Context& cx) noexcept {
+  [[maybe_unused]] const StepGuard guard("on_complete", bio);
+  return step.on_complete(step.body, bio, Program::pad_of(bio, step), cx);
+}
+
+}  // namespace
 
 // What is likely comes first: a step that passes the bio on, one that carries it out.
 ASHLAR_MOVE Context::Move Context::follow(Verdict verdict, Bio& bio, const Step*& step) noexcept {
@@ -71,7 +82,7 @@ ASHLAR_MOVE Context::Move Context::go_down(Bio& bio, const Step*& step) noexcept
     return move;
   }
   if (step->on_complete != nullptr) saved_offset(bio, *step) = bio.offset;
-  const Verdict verdict = step->on_request(step->body, bio, Program::pad_of(bio, *step), *this);
+  const Verdict verdict = call_request(*step, bio, *this);
   return follow(verdict, bio, step);
 }
 
@@ -83,9 +94,7 @@ Context::Move Context::go_down_aside(Bio& bio, const Step* step, StepAction acti
   }
   const bool called = action == StepAction::call_reserved;
   if (step->on_complete != nullptr) saved_offset(bio, *step) = called ? bio.offset : kPassed;
-  const Verdict verdict =
-      called ? step->on_request(step->body, bio, Program::pad_of(bio, *step), *this)
-             : by_action(action, bio, *step);
+  const Verdict verdict = called ? call_request(*step, bio, *this) : by_action(action, bio, *step);
   keep_reserve(verdict, bio, *step);
   return follow(verdict, bio, step);
 }
@@ -100,7 +109,9 @@ ASHLAR_MOVE void Context::finish_root(Bio& bio) noexcept {
     home.end_sample();
   // A caller's own bio may come again when this generation is no more.
   if (bio.room != 0) bio.home = nullptr;
+  witness_assert_none_held();
   bio.end_io(bio);
+  witness_assert_none_held();
 }
 
 ASHLAR_MOVE Context::Move Context::go_up(Bio& bio, const Step*& step) noexcept {
@@ -124,7 +135,7 @@ ASHLAR_MOVE Context::Move Context::go_complete(Bio& bio, const Step*& step) noex
     return Move::up;
   bio.offset = offset;
   const Errc before = bio.error;
-  const Verdict verdict = step->on_complete(step->body, bio, Program::pad_of(bio, *step), *this);
+  const Verdict verdict = call_complete(*step, bio, *this);
   return turn(verdict, before, bio, step);
 }
 
@@ -293,6 +304,7 @@ void Context::join(Bio& child) noexcept {
   parent.done += child.done;
   const ChildFn on_child = home.program.infos[static_cast<std::size_t>(parent.pc)].on_child;
   if (on_child != nullptr) {
+    [[maybe_unused]] const StepGuard guard("on_child", parent);
     on_child(step.body, parent, child, Program::pad_of(parent, step), *this);
   }
   Split::remove(parent, child);

@@ -5,7 +5,6 @@
 
 #include <deque>
 #include <future>
-#include <mutex>
 #include <thread>
 
 #include "test/async.h"
@@ -21,6 +20,8 @@ using test::Probe;
 using test::ProbeClass;
 using test::ProbePad;
 using test::Rig;
+
+constexpr LockClass kOrderLock{"test.order"};
 
 class HopTest : public testing::Test {
  protected:
@@ -41,7 +42,7 @@ class HopTest : public testing::Test {
   }
 
   void note(const std::string& what) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     order_.push_back(what);
     threads_[what] = std::this_thread::get_id();
   }
@@ -55,7 +56,7 @@ class HopTest : public testing::Test {
   ProbeClass detached_;
   ProbeClass inline_;
   Rig rig_;
-  std::mutex mutex_;
+  Mutex mutex_{kOrderLock};
   std::vector<std::string> order_;
   std::map<std::string, std::thread::id> threads_;
   Provider& disk_ = rig_.make("memory", "disk", {}, {{"size", "64KiB"}});

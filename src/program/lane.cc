@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <span>
 #include <utility>
 
+#include "base/inline_scope.h"
 #include "program/channel.h"
 #include "program/worker.h"
 
@@ -26,9 +28,10 @@ constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 constexpr std::int64_t kLongestMs = 60'000;
 
-// What epoll hands back for the two descriptors that are the lane's own; never dereferenced.
+// What epoll hands back for the descriptors that are the lane's own; never dereferenced.
 Watcher* const kEngineTag = reinterpret_cast<Watcher*>(1);
 Watcher* const kWakeTag = reinterpret_cast<Watcher*>(2);
+Watcher* const kTimerTag = reinterpret_cast<Watcher*>(3);
 
 bool add_to_epoll(int epoll_fd, int fd, std::uint32_t events, Watcher* watcher) {
   epoll_event event{};
@@ -61,25 +64,30 @@ Result<std::unique_ptr<Lane>> Lane::create(const LaneOptions& options) {
   if (!engine) return engine.error();
   const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   const int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  const bool made = epoll_fd >= 0 && wake_fd >= 0 &&
+  const int timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  const bool made = epoll_fd >= 0 && wake_fd >= 0 && timer_fd >= 0 &&
                     add_to_epoll(epoll_fd, wake_fd, EPOLLIN, kWakeTag) &&
+                    add_to_epoll(epoll_fd, timer_fd, EPOLLIN, kTimerTag) &&
                     add_to_epoll(epoll_fd, (*engine)->event_fd(), EPOLLIN, kEngineTag);
   if (!made) {
     const int problem = errno;
-    if (epoll_fd >= 0) close(epoll_fd);
-    if (wake_fd >= 0) close(wake_fd);
+    for (const int fd : {epoll_fd, wake_fd, timer_fd}) {
+      if (fd >= 0) close(fd);
+    }
     return make_error(errc_from_errno(problem), "lane: cannot wait for events: {}",
                       std::strerror(problem));
   }
   const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
-  return std::unique_ptr<Lane>(new Lane(clock, std::move(*engine), epoll_fd, wake_fd));
+  return std::unique_ptr<Lane>(new Lane(clock, std::move(*engine), epoll_fd, wake_fd, timer_fd));
 }
 
-Lane::Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd)
+Lane::Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd,
+           int timer_fd)
     : Context(clock),
       engine_(std::move(engine)),
       epoll_fd_(epoll_fd),
       wake_fd_(wake_fd),
+      timer_fd_(timer_fd),
       mutex_(kInboxLock) {
   set_engine(engine_.get());
 }
@@ -91,6 +99,7 @@ Lane::~Lane() {
   engine_.reset();
   close(epoll_fd_);
   close(wake_fd_);
+  close(timer_fd_);
 }
 
 void Lane::wake() noexcept {
@@ -150,6 +159,7 @@ unsigned Lane::take_inbox() noexcept {
   }
   receive(arrived);
   if (scan) scan_for_cancelled();
+  witness_assert_none_held();
   for (auto& task : tasks) task();
   return 1;
 }
@@ -174,7 +184,29 @@ std::int64_t Lane::sleep_bound_ns(int timeout_ms) const noexcept {
   return timeout < 0 ? timer : std::min(timeout, timer);
 }
 
+// A timer of the past is set to the smallest time that is one. The clock of timers is injected; the
+// descriptor's is the system's.
+void Lane::prepare_to_sleep() noexcept {
+  flush_mail();
+  engine_->flush();
+  const std::int64_t bound_ns = sleep_bound_ns(-1);
+  if (bound_ns < 0 && !timer_armed_) return;
+  timer_armed_ = bound_ns >= 0;
+  const std::int64_t nap_ns = timer_armed_ ? std::max<std::int64_t>(bound_ns, 1) : 0;
+  itimerspec when{};
+  when.it_value = {.tv_sec = nap_ns / kNsPerSecond, .tv_nsec = nap_ns % kNsPerSecond};
+  const int set = timerfd_settime(timer_fd_, 0, &when, nullptr);
+  ASHLAR_ASSERT(set == 0);
+}
+
+void Lane::drain(int fd) noexcept {
+  std::uint64_t ignored = 0;
+  const auto got = read(fd, &ignored, sizeof(ignored));
+  ASHLAR_ASSERT(got == sizeof(ignored) || errno == EAGAIN);
+}
+
 unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
+  witness_assert_may_block("Lane::wait");
   std::array<epoll_event, kEventsAtOnce> events;
   const int count = wait_for_events(epoll_fd_, events, timeout_ns);
   if (count <= 0) return 0;
@@ -183,13 +215,12 @@ unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
   for (int i = 0; i < count; ++i) {
     auto* watcher = static_cast<Watcher*>(events[static_cast<std::size_t>(i)].data.ptr);
     if (watcher == kEngineTag) continue;  // collect() looks anyway
-    if (watcher == kWakeTag) {
-      std::uint64_t ignored = 0;
-      const auto got = read(wake_fd_, &ignored, sizeof(ignored));
-      ASHLAR_ASSERT(got == sizeof(ignored) || errno == EAGAIN);
+    if (watcher == kWakeTag || watcher == kTimerTag) {
+      drain(watcher == kWakeTag ? wake_fd_ : timer_fd_);
       continue;
     }
     if (std::find(removed_.begin(), removed_.end(), watcher) != removed_.end()) continue;
+    witness_assert_none_held();
     watcher->on_ready(events[static_cast<std::size_t>(i)].events);
   }
   dispatching_ = false;

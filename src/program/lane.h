@@ -64,6 +64,19 @@ class Lane final : public Context {
   // the most (-1: no bound). Watchers are called from here.
   unsigned wait(int timeout_ms) noexcept;
 
+  // For a program with a loop of its own: a descriptor that is readable while wait(0) has something
+  // to do, for poll, epoll or any event library. Level-triggered. Before each sleep call
+  // prepare_to_sleep(), which hands what was submitted to the kernel and sees to timers and to what
+  // is left in the run list:
+  //
+  //   lane.prepare_to_sleep();
+  //   ::poll(descriptors, count, -1);           // lane.poll_fd() among them, for POLLIN
+  //   lane.wait(0);
+  //
+  // The descriptor is the lane's: nothing is read from it. It may, rarely, be readable for nothing.
+  int poll_fd() const noexcept { return epoll_fd_; }
+  void prepare_to_sleep() noexcept;
+
   // Calls `watcher` from wait() when `fd` has one of `events` (level-triggered).
   // Errors: what epoll_ctl refuses.
   Result<void> watch(int fd, std::uint32_t events, Watcher& watcher);
@@ -78,17 +91,20 @@ class Lane final : public Context {
 
  private:
   friend class Channel;
-  Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd);
+  Lane(const Clock& clock, std::unique_ptr<Engine> engine, int epoll_fd, int wake_fd, int timer_fd);
 
   unsigned collect() noexcept;
   void notice(MutexLock& lock) noexcept;
   unsigned take_inbox() noexcept;
+  static void drain(int fd) noexcept;
   unsigned dispatch(std::int64_t timeout_ns) noexcept;
   std::int64_t sleep_bound_ns(int timeout_ms) const noexcept;
 
   std::unique_ptr<Engine> engine_;
   const int epoll_fd_;
   const int wake_fd_;
+  const int timer_fd_;  // armed by prepare_to_sleep() alone
+  bool timer_armed_ = false;
   std::uint32_t channels_ = 0;     // open on this lane
   std::vector<Watcher*> removed_;  // unwatched while their events are being handed out
   bool dispatching_ = false;

@@ -18,10 +18,12 @@ RANKS = {
     "cache": 7,
     "fs": 7,
     "node": 8,
-    "export": 9,
-    "daemon": 10,
-    "cli": 10,
-    "sim": 11,
+    "io": 9,
+    "export": 10,
+    "capi": 10,
+    "daemon": 11,
+    "cli": 11,
+    "sim": 12,
 }
 # Headers whose cost every includer pays.
 HEAVY = ("iostream", "regex", "fstream", "future")

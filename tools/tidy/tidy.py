@@ -13,11 +13,12 @@ from pathlib import Path
 
 import classes
 import includes
+import locks
 import sizes
 import text
 from tree import Tree, Violation
 
-RULES = [*includes.RULES, *sizes.RULES, *text.RULES, *classes.RULES]
+RULES = [*includes.RULES, *sizes.RULES, *text.RULES, *classes.RULES, *locks.RULES]
 EXCEPTIONS = "tools/tidy/exceptions.txt"
 
 

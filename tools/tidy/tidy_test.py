@@ -86,6 +86,12 @@ class TidyTest(unittest.TestCase):
         self.append("src/base/bytes.h", "std::shared_ptr<int> p;\n")
         self.expect("shared-ptr")
 
+    def test_a_lock_without_a_name_is_seen(self):
+        self.append("src/bio/bio.cc", "std::recursive_mutex lock;\nstd::condition_variable c;\n")
+        self.append("src/bio/bio.cc", "pthread_mutex_t native;\n// std::mutex in prose\n")
+        self.append("src/base/bytes.h", "pthread_mutex_t native;\n")
+        self.expect("named-lock", "named-lock", "named-lock")
+
     def test_long_files_are_seen(self):
         self.append("src/base/bytes.h", "\n" * sizes.HEADER_LINES)
         self.append("src/bio/bio.cc", "\n" * (sizes.SOURCE_LINES - 10))

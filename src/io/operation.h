@@ -1,0 +1,148 @@
+// Operation: one request of a program, over and over: phase two of direct I/O, and what every face
+// of the API is made of. It owns one bio of the channel's pool and the segment that a flat buffer
+// needs, so that starting a request allocates nothing.
+//
+//   Operation operation(channel);
+//   operation.start(IoRequest::read(0, buffer), [](Operation& ended) noexcept { ... }, this);
+//   while (operation.in_flight()) lane.wait(-1);
+//
+//   callback       start() with a function
+//   synchronous    run(), or SyncDevice (io/sync_device.h)
+//   poll loop      start(), and the lane's poll_fd() (program/lane.h)
+//   coroutine      co_await AsyncDevice::read() (io/async_device.h)
+//   C              ashlar_submit() (capi/ashlar.h)
+//
+// A program that wants none of this fills a bio of its own and calls Channel::submit.
+#pragma once
+
+#include <span>
+
+#include "io/pinned_memory.h"
+#include "program/channel.h"
+
+namespace ashlar {
+
+// What is to be done. The memory must stay until the request has ended; so must the vector of
+// segments where one is given, but not the IoRequest.
+struct IoRequest {
+  Op op = Op::read;
+  std::uint8_t flags = 0;    // kFua, kNoUnmap
+  std::uint64_t offset = 0;  // bytes
+  std::uint64_t length = 0;  // bytes
+  Segment flat{};            // where there is no vector
+  std::span<const Segment> vector{};
+
+  static IoRequest read(std::uint64_t offset, ByteSpan into) noexcept {
+    return {Op::read, 0, offset, into.size(), {into.data(), into.size()}, {}};
+  }
+  // A device only reads the memory of a write.
+  static IoRequest write(std::uint64_t offset, ByteView from, std::uint8_t flags = 0) noexcept {
+    std::byte* const data = const_cast<std::byte*>(from.data());
+    return {Op::write, flags, offset, from.size(), {data, from.size()}, {}};
+  }
+  // With memory that is pinned. The caller calls before_write() and after_read().
+  static IoRequest read(std::uint64_t offset, const PinnedMemory& into) noexcept {
+    return {Op::read, 0, offset, into.length(), {}, vector_of(into)};
+  }
+  static IoRequest write(std::uint64_t offset, const PinnedMemory& from,
+                         std::uint8_t flags = 0) noexcept {
+    return {Op::write, flags, offset, from.length(), {}, vector_of(from)};
+  }
+  static IoRequest flush() noexcept { return {.op = Op::flush}; }
+  static IoRequest discard(std::uint64_t offset, std::uint64_t length) noexcept {
+    return {Op::discard, 0, offset, length, {}, {}};
+  }
+  static IoRequest write_zeroes(std::uint64_t offset, std::uint64_t length,
+                                std::uint8_t flags = 0) noexcept {
+    return {Op::write_zeroes, flags, offset, length, {}, {}};
+  }
+
+ private:
+  static std::span<const Segment> vector_of(const PinnedMemory& memory) noexcept {
+    const Payload payload = memory.payload();
+    return {payload.segments, payload.count};
+  }
+};
+
+// THREAD: the lane's. OWNERSHIP: outlived by its channel.
+class Operation {
+ public:
+  // Called once for each start(), in the lane's context, also from inside start(). The operation is
+  // idle again: it may be started anew or destroyed from here.
+  using Done = void (*)(Operation& operation) noexcept;
+
+  explicit Operation(Channel& channel) noexcept : channel_(&channel), bio_(channel.allocate()) {}
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  // Where a request is under way, cancels it and runs the lane until it has ended; `done` is not
+  // called. REQUIRES: then, not called from a completion of this lane.
+  ~Operation() {
+    if (in_flight()) abandon();
+    if (bio_ != nullptr) channel_->release(*bio_);
+  }
+
+  // False: there was no memory for a bio. Every start() then ends with no_memory.
+  bool usable() const noexcept { return bio_ != nullptr; }
+
+  // REQUIRES: not in flight.
+  void start(const IoRequest& request, Done done, void* user = nullptr) noexcept {
+    ASHLAR_ASSERT(!in_flight_);
+    done_ = done;
+    user_ = user;
+    if (bio_ == nullptr) [[unlikely]]
+      return end_without_bio();
+    flat_ = request.flat;
+    in_flight_ = true;
+    bio_->op = request.op;
+    bio_->flags = request.flags;
+    bio_->offset = request.offset;
+    bio_->length = request.length;
+    bio_->payload = payload_of(request);
+    bio_->user = this;
+    bio_->end_io = &Operation::end_io;
+    channel_->submit(*bio_);
+  }
+
+  // Starts it and runs the lane until it has ended. REQUIRES: not called from a completion.
+  Errc run(const IoRequest& request) noexcept;
+
+  // Asks for its end; it still ends once, with `cancelled` or, where that was too late, otherwise.
+  // Nothing happens where it is not in flight.
+  void cancel() noexcept {
+    if (in_flight_) channel_->lane().cancel(*bio_);
+  }
+
+  bool in_flight() const noexcept { return in_flight_; }
+  void* user() const noexcept { return user_; }
+
+  // Of the last request that ended.
+  Errc error() const noexcept { return bio_ != nullptr ? bio_->error : Errc::no_memory; }
+  std::uint64_t done_bytes() const noexcept { return bio_ != nullptr ? bio_->done : 0; }
+  // For Device::describe_failure. REQUIRES: usable().
+  Bio& bio() noexcept { return *bio_; }
+
+ private:
+  Payload payload_of(const IoRequest& request) const noexcept {
+    if (!has_payload(request.op)) return {};
+    if (request.vector.empty()) return {&flat_, 1, 0};
+    return {request.vector.data(), static_cast<std::uint32_t>(request.vector.size()), 0};
+  }
+
+  static void end_io(Bio& bio) noexcept {
+    Operation& operation = *static_cast<Operation*>(bio.user);
+    operation.in_flight_ = false;
+    if (operation.done_ != nullptr) operation.done_(operation);
+  }
+
+  void end_without_bio() noexcept;
+  void abandon() noexcept;
+
+  Channel* channel_;
+  Bio* bio_;
+  Done done_ = nullptr;
+  void* user_ = nullptr;
+  Segment flat_{};
+  bool in_flight_ = false;
+};
+
+}  // namespace ashlar
