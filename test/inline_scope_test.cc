@@ -109,9 +109,9 @@ TEST(InlineScope, lets_a_sleepable_lock_be_held_around_a_request) {
 
 TEST(InlineScope, does_not_blame_a_step_for_the_time_of_its_caller) {
   const std::uint64_t before = witness_set_step_bound(50'000'000);
-  { const InlineScope samples({"on_request", "before"}); }
+  { [[maybe_unused]] const InlineScope samples({"on_request", "before"}); }
   spin(100'000'000);
-  { const InlineScope short_one({"on_request", "after"}); }
+  { [[maybe_unused]] const InlineScope short_one({"on_request", "after"}); }
   witness_set_step_bound(before);
 }
 

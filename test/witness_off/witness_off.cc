@@ -27,7 +27,7 @@ consteval bool does_nothing() {
   witness.before_lock();
   witness.before_wait();
   witness.before_unlock();
-  const InlineScope scope({"on_request", "none"});
+  [[maybe_unused]] const InlineScope scope({"on_request", "none"});
   witness_assert_none_held();
   witness_assert_may_block("nothing");
   witness_print_stack("nothing");
