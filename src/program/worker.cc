@@ -10,18 +10,32 @@ constexpr LockClass kInboxLock{"worker.inbox"};
 
 }  // namespace
 
-Worker::Worker(const Clock& clock)
-    : Context(clock), mutex_(kInboxLock), thread_([this] { main(); }) {}
+Worker::Worker(const Clock& clock, WorkerDriver* driver)
+    : Context(clock), mutex_(kInboxLock), driver_(driver) {
+  if (driver_ != nullptr) {
+    driver_->add(*this);
+  } else {
+    thread_ = std::thread([this] { main(); });
+  }
+}
 
 Worker::~Worker() {
+  if (driver_ != nullptr) {
+    driver_->remove(*this);
+  } else {
+    stop();
+  }
+  locals().clear();
+  ASHLAR_ASSERT(inbox_.empty());
+}
+
+void Worker::stop() noexcept {
   {
     const MutexLock lock(mutex_);
     stop_ = true;
   }
   wake_.notify_one();
   thread_.join();
-  locals().clear();
-  ASHLAR_ASSERT(inbox_.empty());
 }
 
 // Under the lock: a bio that is out of the inbox may be the worker's last, and then nobody may be
@@ -67,14 +81,35 @@ void Worker::main() noexcept {
       scan = std::exchange(scan_wanted_, false);
       if (stop_ && arrived.empty() && !has_work()) return;
     }
-    receive(arrived);
-    if (scan) {
-      scan_for_cancelled();
-      locals().attend(*this);
-    }
-    run_timers();
-    run();
+    work(arrived, scan);
   }
+}
+
+unsigned Worker::work(RunList& arrived, bool scan) noexcept {
+  receive(arrived);
+  if (scan) {
+    scan_for_cancelled();
+    locals().attend(*this);
+  }
+  const unsigned timers = run_timers();
+  return timers + run();
+}
+
+unsigned Worker::turn() noexcept {
+  ASHLAR_ASSERT(driver_ != nullptr);
+  RunList arrived;
+  bool scan = false;
+  {
+    const MutexLock lock(mutex_);
+    arrived.splice_back(inbox_);
+    scan = std::exchange(scan_wanted_, false);
+  }
+  return work(arrived, scan) + (scan ? 1 : 0);
+}
+
+bool Worker::wants_turn() const noexcept {
+  const MutexLock lock(mutex_);
+  return ready() || has_work() || until_timer_ns() == 0;
 }
 
 }  // namespace ashlar
