@@ -65,6 +65,10 @@ class Context {
   // inside on_request too. Never split().
   void resume(Bio& bio, Verdict verdict) noexcept;
 
+  // A step that answered held() from on_complete is asked once more: on_complete is called again,
+  // and may split there, which resume() cannot.
+  void ask_again(Bio& bio) noexcept;
+
   // The engine of the lane. REQUIRES: the step's class has Placement::lane.
   Engine& engine() noexcept {
     ASHLAR_ASSERT(engine_ != nullptr);
