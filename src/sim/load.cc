@@ -45,11 +45,8 @@ bool Load::submit_one() {
                                Op::flush, Op::discard, Op::write_zeroes};
   const Op op = kMix[random_.below(kMix.size())];
   const bool durable = (op == Op::write || op == Op::write_zeroes) && random_.one_in(8);
-  start(op, some_extent(op), durable);
-  return true;
+  return start(op, some_extent(op), durable);
 }
-
-void Load::submit_flush() { start(Op::flush, {}, false); }
 
 // Memory in one piece or in several.
 void Load::scatter(Request& request, std::uint64_t length) {
@@ -63,15 +60,16 @@ void Load::scatter(Request& request, std::uint64_t length) {
   }
 }
 
-void Load::start(Op op, Extent extent, bool fua) {
+bool Load::start(Op op, Extent extent, bool fua) {
   Channel& channel = *channels_[random_.below(channels_.size())];
+  Bio* const fresh = channel.allocate();
+  if (fresh == nullptr) return false;
   auto request = std::make_unique<Request>();
   request->load = this;
   request->channel = &channel;
   request->cancelled = false;
   request->id = model_.begin(op, extent, fua);
-  request->bio = channel.allocate();
-  ASHLAR_ASSERT(request->bio != nullptr);
+  request->bio = fresh;
   Bio& bio = *request->bio;
   bio.op = op;
   bio.flags = fua ? kFua : 0;
@@ -92,6 +90,7 @@ void Load::start(Op op, Extent extent, bool fua) {
       {request->id, static_cast<std::uint64_t>(op), bio.flags, extent.offset, extent.length});
   under_way_.push_back(std::move(request));
   channel.submit(bio);
+  return true;
 }
 
 void Load::cancel_one() {

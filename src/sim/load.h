@@ -31,12 +31,12 @@ class Load {
   // REQUIRES: nothing is under way.
   ~Load();
 
-  // Submits a request, where not too many are under way already; false: there are.
+  // Submits a request, where not too many are under way already and there is memory; false: not.
   bool submit_one();
   // Asks for the end of one that is under way, if any is.
   void cancel_one();
-  // One flush, behind which nothing else is asked.
-  void submit_flush();
+  // One flush, behind which nothing else is asked; false as above.
+  bool submit_flush() { return start(Op::flush, {}, false); }
 
   // From now on what ends is not looked at: the power is off.
   void go_blind() { blind_ = true; }
@@ -58,7 +58,7 @@ class Load {
   };
 
   Extent some_extent(Op op);
-  void start(Op op, Extent extent, bool fua);
+  bool start(Op op, Extent extent, bool fua);
   void scatter(Request& request, std::uint64_t length);
   static void ended(Bio& bio) noexcept;
   void judge(Request& request);

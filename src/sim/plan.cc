@@ -145,7 +145,7 @@ std::vector<Plan::NodePtr> Plan::several(std::uint64_t most, unsigned depth) {
 }
 
 Plan::NodePtr Plan::layer(unsigned depth) {
-  switch (random_.below(9)) {
+  switch (random_.below(10)) {
     case 0:
       return one("passthrough", build(depth + 1));
     case 1:
@@ -160,6 +160,8 @@ Plan::NodePtr Plan::layer(unsigned depth) {
       return swapped_halves(depth);
     case 6:
       return striped(depth);
+    case 7:
+      return logged(depth);
     default:
       return mirrors_above_ < kMostMirrors ? mirrored(depth) : striped(depth);
   }
@@ -178,6 +180,14 @@ Plan::NodePtr Plan::window(NodePtr below) {
   return one("linear", std::move(below),
              {{"offset", std::to_string(first * block_bytes_)},
               {"length", std::to_string((blocks - first + 1) / 2 * block_bytes_)}});
+}
+
+// The log is sometimes too short for what there is to log.
+Plan::NodePtr Plan::logged(unsigned depth) {
+  std::vector<NodePtr> both;
+  both.push_back(build(depth + 1));
+  both.push_back(disk((2 + random_.below(256)) * kUnitBytes));
+  return many("write_log", std::move(both), {{"marks", random_.one_in(2) ? "true" : "false"}});
 }
 
 // Two disks, and the second half of the one before the first half of the other.

@@ -87,6 +87,7 @@ class Plan {
   NodePtr delayed(NodePtr below);
   NodePtr window(NodePtr below);
   NodePtr swapped_halves(unsigned depth);
+  NodePtr logged(unsigned depth);
   NodePtr striped(unsigned depth);
   NodePtr mirrored(unsigned depth);
   NodePtr disk(std::uint64_t size_bytes);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory_resource>
+#include <new>
 
 #include "program/compiler.h"
 #include "sim/disk_class.h"
@@ -17,11 +19,30 @@ constexpr std::uint64_t kMostLives = 3;
 constexpr std::uint64_t kPatience = 1'000'000;
 constexpr std::uint64_t kPieceBytes = 32 * kKiB;
 
-// A stack that stands: a topology, a program, and a channel on each lane.
+// Memory for bios, which may come to an end.
+class Memory final : public std::pmr::memory_resource {
+ public:
+  void exhaust() { exhausted_ = true; }
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (exhausted_) throw std::bad_alloc();
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
+    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+
+  bool exhausted_ = false;
+};
+
+// A stack that stands: a topology, programs, and a channel on each lane.
 struct Standing {
   Topology topology;
   Provider* top = nullptr;
-  std::unique_ptr<Program> program;
+  Memory memory;
+  std::vector<std::unique_ptr<Program>> programs;  // the last is the one in use
   std::vector<std::unique_ptr<Channel>> channels;  // first to go
 };
 
@@ -59,6 +80,8 @@ class Run {
 
  private:
   std::unique_ptr<Standing> stand(std::uint32_t view);
+  Result<std::unique_ptr<Program>> compiled(Provider& top, Dispatch dispatch);
+  void replace_program(Standing& standing);
   void life();
   void under_load(Standing& standing, Load& load);
   void turn(Load& load);
@@ -89,14 +112,28 @@ class Run {
 std::unique_ptr<Standing> Run::stand(std::uint32_t view) {
   auto standing = std::make_unique<Standing>();
   standing->top = &plan_.assemble(standing->topology, view);
-  standing->program =
-      compile(*standing->top, {.dispatch = dispatch_, .clock = &world_.clock(), .workers = &world_})
-          .value();
+  standing->programs.push_back(compiled(*standing->top, dispatch_).value());
+  const ChannelOptions options{.writable = true, .memory = &standing->memory};
   for (Lane* lane : lanes_) {
-    standing->channels.push_back(
-        Channel::open(*lane, *standing->program, {.writable = true}).value());
+    standing->channels.push_back(Channel::open(*lane, *standing->programs[0], options).value());
   }
   return standing;
+}
+
+Result<std::unique_ptr<Program>> Run::compiled(Provider& top, Dispatch dispatch) {
+  return compile(top, {.dispatch = dispatch, .clock = &world_.clock(), .workers = &world_});
+}
+
+// New requests run a program that was compiled anew, in either dispatch; the others theirs.
+void Run::replace_program(Standing& standing) {
+  auto fresh = compiled(*standing.top, random_.one_in(2) ? Dispatch::queued : Dispatch::direct);
+  if (!fresh) return;  // the device is gone
+  trace_.event(world_.now_ns(), "replace", {});
+  for (const auto& each : standing.channels) {
+    // Without memory all stays as it is.
+    static_cast<void>(each->replace(**fresh));
+  }
+  standing.programs.push_back(std::move(*fresh));
 }
 
 void Run::life() {
@@ -123,7 +160,9 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t loses_at =
       plan_.troubled() && random_.one_in(4) ? random_.below(wanted) : wanted;
   const std::uint64_t cancel_odds = random_.one_in(2) ? 12 : 1'000'000;
+  const std::uint64_t replace_odds = random_.one_in(4) ? 40 : 1'000'000;
   const std::uint64_t rush = 1 + random_.below(6);
+  if (random_.one_in(4)) standing.memory.exhaust();
   std::uint64_t submitted = 0;
   while (submitted < wanted && !load.failure() && !stuck_) {
     if (random_.below(8) < rush && load.submit_one()) {
@@ -132,13 +171,11 @@ void Run::under_load(Standing& standing, Load& load) {
       turn(load);
     }
     if (random_.one_in(cancel_odds)) load.cancel_one();
+    if (random_.one_in(replace_odds)) replace_program(standing);
   }
   if (random_.one_in(2)) return;
   wait_for(load);
-  if (!load.failure() && random_.one_in(2)) {
-    load.submit_flush();
-    wait_for(load);
-  }
+  if (!load.failure() && random_.one_in(2) && load.submit_flush()) wait_for(load);
 }
 
 void Run::turn(Load& load) {
