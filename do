@@ -21,6 +21,7 @@ ${bold}ashlar${plain}: a block I/O stack for user space
 
   ${bold}./do test all${plain}              the rest: ThreadSanitizer, clang, fuzzing, format
   ${bold}./do bench${plain} [NAME]          measure; JSON goes to build/bench
+  ${bold}./do sim${plain} [--seeds N]       cut the power of simulated stacks; --seed N replays
   ${bold}./do fuzz${plain} [NAME [SECONDS]] let libFuzzer look for inputs that break a parser
   ${bold}./do format${plain} [--check]      clang-format over the sources
   ${bold}./do tidy${plain}                  check the style of the tree
@@ -64,6 +65,13 @@ verb_bench() {
   bench "$@"
 }
 
+verb_sim() {
+  need_packages build
+  configure release
+  build release ashlar_sim
+  build/release/bin/ashlar_sim "$@"
+}
+
 verb_fuzz() {
   need_packages fuzz
   configure fuzz
@@ -86,6 +94,6 @@ verb=${1-help}
 (($# == 0)) || shift
 case "$verb" in
   help | -h | --help) help ;;
-  build | demo | test | bench | fuzz | format | tidy | new | clean) "verb_$verb" "$@" ;;
+  build | demo | test | bench | sim | fuzz | format | tidy | new | clean) "verb_$verb" "$@" ;;
   *) wrong_usage "there is no ./do $verb; ./do alone lists what there is" ;;
 esac

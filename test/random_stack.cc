@@ -168,7 +168,7 @@ RandomStack::Node RandomStack::plant(Node below) {
 }
 
 RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
-  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, other, kKinds };
+  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, logs, other, kKinds };
   for (;;) {
     switch (static_cast<Kind>(random_.below(kKinds))) {
       case pass:
@@ -198,6 +198,8 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
         return many("stripe", 4, depth, beneath_mirror);
       case copies:
         return many("mirror", 3, depth, true);
+      case logs:
+        return logged(build(depth + 1, beneath_mirror));
       case other: {
         const auto& names = plain_classes();
         if (names.empty()) continue;
@@ -207,6 +209,16 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
         break;
     }
   }
+}
+
+// The log is sometimes too short for what there is to log.
+RandomStack::Node RandomStack::logged(Node below) {
+  const std::uint64_t size = (4 + random_.below(512)) * 4096;
+  Provider& log =
+      rig_.make("memory", fresh_name("memory"), {},
+                {{"size", std::to_string(size)}, {"block", std::to_string(block_bytes_)}});
+  Provider& made = rig_.make("write_log", fresh_name("write_log"), {below.provider, &log});
+  return {&made, "write_log(" + below.text + ")"};
 }
 
 RandomStack::Node RandomStack::many(const std::string& class_name, unsigned most, unsigned depth,

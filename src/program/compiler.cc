@@ -16,7 +16,7 @@ namespace {
 
 // The worker of a detached geom, kept with the geom for all programs.
 struct WorkerRuntime final : GeomRuntime {
-  explicit WorkerRuntime(const Clock& clock) : worker(clock) {}
+  WorkerRuntime(const Clock& clock, WorkerDriver* driver) : worker(clock, driver) {}
   Worker worker;
 };
 
@@ -75,6 +75,7 @@ class Compiler {
       : top_(top),
         queued_(options.dispatch == Dispatch::queued),
         clock_(options.clock != nullptr ? *options.clock : system_clock()),
+        workers_(options.workers),
         program_(std::make_unique<Program>()) {}
 
   Result<std::unique_ptr<Program>> run() {
@@ -116,6 +117,7 @@ class Compiler {
   Provider& top_;
   const bool queued_;
   const Clock& clock_;
+  WorkerDriver* const workers_;
   std::unique_ptr<Program> program_;
   std::vector<Pending> pending_;
   std::map<Worker*, std::uint16_t> slots_;
@@ -139,7 +141,7 @@ void Compiler::begin() {
   pending_.push_back({kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0});
   if (!queued_) return;
   for (const char* name : {"queued dispatch, even", "queued dispatch, odd"}) {
-    program.own_workers.push_back(std::make_unique<Worker>(clock_));
+    program.own_workers.push_back(std::make_unique<Worker>(clock_, workers_));
     slot_of(*program.own_workers.back(), name);
   }
 }
@@ -306,7 +308,7 @@ Pending Compiler::in_region(const Pending& next, Placement placement) {
   std::string reason = "back to the caller's lane";
   if (placement == Placement::detached) {
     Geom& geom = *next.provider->geom;
-    if (geom.runtime == nullptr) geom.runtime = std::make_unique<WorkerRuntime>(clock_);
+    if (geom.runtime == nullptr) geom.runtime = std::make_unique<WorkerRuntime>(clock_, workers_);
     wanted.worker = &static_cast<WorkerRuntime&>(*geom.runtime).worker;
     reason = fmt::format("{} '{}' is detached", geom.facts().name, geom.name());
     wanted.slot = slot_of(*wanted.worker, reason);

@@ -15,10 +15,12 @@
 namespace ashlar {
 
 class Clock;
+class WorkerDriver;
 
 struct CompileOptions {
   Dispatch dispatch = Dispatch::direct;
-  const Clock* clock = nullptr;  // for workers; null: system_clock()
+  const Clock* clock = nullptr;     // for workers; null: system_clock()
+  WorkerDriver* workers = nullptr;  // drives new workers; null: each has a thread of its own
 };
 
 // THREAD: the control thread. Errors: gone when the provider is orphaned; invalid when the program

@@ -93,6 +93,13 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
   ASHLAR_ASSERT(false && "resume takes done() or forward()");
 }
 
+void Context::ask_again(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  ASHLAR_ASSERT(bio.home->steps[bio.pc].on_complete != nullptr);
+  enqueue(bio, BioDirection::complete);
+}
+
 // --- cancelling
 // -----------------------------------------------------------------------------------
 

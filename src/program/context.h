@@ -66,6 +66,10 @@ class Context {
   // inside on_request too. Never split().
   void resume(Bio& bio, Verdict verdict) noexcept;
 
+  // A step that answered held() from on_complete is asked once more: on_complete is called again,
+  // and may split there, which resume() cannot.
+  void ask_again(Bio& bio) noexcept;
+
   // The engine of the lane. REQUIRES: the step's class has Placement::lane.
   Engine& engine() noexcept {
     ASHLAR_ASSERT(engine_ != nullptr);
@@ -118,7 +122,10 @@ class Context {
 
   // Runs up to kRunBudget bios; returns how many.
   unsigned run() noexcept;
-  bool has_work() const noexcept { return !const_cast<RunList&>(run_list_).empty(); }
+  // Bios that wait to run, or to be handed to other contexts.
+  bool has_work() const noexcept {
+    return !const_cast<RunList&>(run_list_).empty() || !const_cast<Outboxes&>(outboxes_).empty();
+  }
 
   // Asks for the end of everything in the tree of `bio` that this context (slot `slot` of its
   // program) has; what other contexts have is flagged, and true returned where that is news to
@@ -127,6 +134,7 @@ class Context {
 
  protected:
   using RunList = List<Bio, &Bio::queue>;
+  using Outboxes = List<Mailbox, &Mailbox::sender_link>;
 
   // The mailboxes of a context that other contexts touch; guarded by its lock.
   struct Mail {
@@ -190,7 +198,7 @@ class Context {
   Engine* engine_ = nullptr;
   bool running_ = false;
   RunList run_list_;
-  List<Mailbox, &Mailbox::sender_link> outboxes_;
+  Outboxes outboxes_;
   LocalTable locals_;
   std::vector<Timer*> timers_;  // a binary heap by deadline
 };

@@ -63,6 +63,7 @@ Result<void> check(const EngineOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> make_engine(const EngineOptions& options) {
+  ASHLAR_ASSERT(options.choice != EngineChoice::none);
   if (Result<void> checked = check(options); !checked) return checked.error();
   if (options.choice == EngineChoice::threads) {
     return engine_parts::make_threads_engine(options, {});

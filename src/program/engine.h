@@ -99,7 +99,9 @@ class Engine {
   virtual std::string_view note() const noexcept = 0;
 };
 
-enum class EngineChoice : std::uint8_t { automatic, io_uring, threads };
+// `none`: the lane has no engine and no descriptors, and is driven by poll() alone; for stacks
+// whose leaves need none, in a simulation.
+enum class EngineChoice : std::uint8_t { automatic, io_uring, threads, none };
 
 struct EngineOptions {
   // Beyond these the kernel refuses a ring, and threads gain nothing but memory.

@@ -323,20 +323,12 @@ Split::Split(Context&, Bio& parent) noexcept
   ASHLAR_ASSERT(parent.outstanding == 0);
 }
 
-Bio& Split::add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip,
-                std::uint64_t length, std::uint64_t tag) noexcept {
-  ASHLAR_ASSERT(consumer < step_.edge_count);
+Bio& Split::fresh(std::uint64_t tag) noexcept {
   ASHLAR_ASSERT(parent_.outstanding < step_.max_children);
-  ASHLAR_ASSERT(within(skip, length, parent_.length));
   Bio* child = home_.pools[step_.slot].pool.allocate();
   ASHLAR_ASSERT(child != nullptr);
-  child->op = parent_.op;
-  child->flags = parent_.flags;
   child->error = Errc::ok;
-  child->offset = offset;
-  child->length = length;
   child->done = 0;
-  child->payload = has_payload(parent_.op) ? parent_.payload.from(skip) : Payload{};
   child->home = &home_;
   child->outstanding = 0;
   child->slot = step_.slot;
@@ -347,8 +339,34 @@ Bio& Split::add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip
   child->tag = tag;
   child->state = BioState::held;
   append(parent_, *child);
-  cross(*child, step_.edges[consumer]);
   return *child;
+}
+
+Bio& Split::add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip,
+                std::uint64_t length, std::uint64_t tag) noexcept {
+  ASHLAR_ASSERT(consumer < step_.edge_count);
+  ASHLAR_ASSERT(within(skip, length, parent_.length));
+  Bio& child = fresh(tag);
+  child.op = parent_.op;
+  child.flags = parent_.flags;
+  child.offset = offset;
+  child.length = length;
+  child.payload = has_payload(parent_.op) ? parent_.payload.from(skip) : Payload{};
+  cross(child, step_.edges[consumer]);
+  return child;
+}
+
+Bio& Split::add_own(const OwnRequest& request) noexcept {
+  ASHLAR_ASSERT(request.consumer < step_.edge_count);
+  ASHLAR_ASSERT(!has_payload(request.op) || request.payload.holds(request.length));
+  Bio& child = fresh(request.tag);
+  child.op = request.op;
+  child.flags = request.flags;
+  child.offset = request.offset;
+  child.length = request.length;
+  child.payload = request.payload;
+  cross(child, step_.edges[request.consumer]);
+  return child;
 }
 
 Verdict Split::verdict() const noexcept {

@@ -60,6 +60,10 @@ int wait_for_events(int epoll_fd, std::span<epoll_event> events, std::int64_t ti
 }  // namespace
 
 Result<std::unique_ptr<Lane>> Lane::create(const LaneOptions& options) {
+  const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
+  if (options.engine.choice == EngineChoice::none) {
+    return std::unique_ptr<Lane>(new Lane(clock, nullptr, -1, -1, -1));
+  }
   auto engine = make_engine(options.engine);
   if (!engine) return engine.error();
   const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -77,7 +81,6 @@ Result<std::unique_ptr<Lane>> Lane::create(const LaneOptions& options) {
     return make_error(errc_from_errno(problem), "lane: cannot wait for events: {}",
                       std::strerror(problem));
   }
-  const Clock& clock = options.clock != nullptr ? *options.clock : system_clock();
   return std::unique_ptr<Lane>(new Lane(clock, std::move(*engine), epoll_fd, wake_fd, timer_fd));
 }
 
@@ -96,6 +99,7 @@ Lane::~Lane() {
   ASHLAR_ASSERT(channels_ == 0);
   wakes_.settle();
   ASHLAR_ASSERT(mail_.empty());
+  if (engine_ == nullptr) return;
   engine_.reset();
   close(epoll_fd_);
   close(wake_fd_);
@@ -103,6 +107,7 @@ Lane::~Lane() {
 }
 
 void Lane::wake() noexcept {
+  if (wake_fd_ < 0) return;  // nobody sleeps
   const std::uint64_t one = 1;
   const auto written = write(wake_fd_, &one, sizeof(one));
   ASHLAR_ASSERT(written == sizeof(one) || errno == EAGAIN);
@@ -166,11 +171,11 @@ unsigned Lane::take_inbox() noexcept {
 
 unsigned Lane::collect() noexcept {
   unsigned count = take_inbox();
-  count += engine_->poll();
+  if (engine_ != nullptr) count += engine_->poll();
   count += run_timers();
   count += run();
   flush_mail();
-  engine_->flush();
+  if (engine_ != nullptr) engine_->flush();
   return count;
 }
 
@@ -228,6 +233,7 @@ unsigned Lane::dispatch(std::int64_t timeout_ns) noexcept {
 }
 
 unsigned Lane::wait(int timeout_ms) noexcept {
+  ASHLAR_ASSERT(engine_ != nullptr);
   const unsigned before = collect();
   const unsigned events = dispatch(before > 0 ? 0 : sleep_bound_ns(timeout_ms));
   return before + events + (events > 0 ? collect() : 0);

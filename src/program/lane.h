@@ -61,7 +61,7 @@ class Lane final : public Context {
   unsigned poll() noexcept;
 
   // Like poll(), but sleeps until something happens when there is nothing to do, `timeout_ms` at
-  // the most (-1: no bound). Watchers are called from here.
+  // the most (-1: no bound). Watchers are called from here. REQUIRES: the lane has an engine.
   unsigned wait(int timeout_ms) noexcept;
 
   // For a program with a loop of its own: a descriptor that is readable while wait(0) has something
@@ -87,7 +87,14 @@ class Lane final : public Context {
   // `cancelled` unless it was too late. REQUIRES: submitted on this lane, not yet ended.
   void cancel(Bio& root) noexcept;
 
+  // REQUIRES: the lane was not made with EngineChoice::none.
   Engine& its_engine() noexcept { return *engine_; }
+
+  // For who drives a lane by poll(): true where it would do something now.
+  bool wants_poll() const noexcept {
+    return has_work() || inbox_full_.load(std::memory_order_acquire) || until_timer_ns() == 0;
+  }
+  using Context::until_timer_ns;
 
  private:
   friend class Channel;

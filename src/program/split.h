@@ -12,6 +12,17 @@
 
 namespace ashlar {
 
+// A request of a class's own making: Split::add_own().
+struct OwnRequest {
+  Op op = Op::read;
+  std::uint8_t flags = 0;
+  std::uint32_t consumer = 0;
+  std::uint64_t offset = 0;  // bytes, on that consumer's device
+  std::uint64_t length = 0;  // bytes; no longer than what the device above takes
+  Payload payload{};         // read and write; stays until the child has ended
+  std::uint64_t tag = 0;
+};
+
 class Split {
  public:
   Split(Context& cx, Bio& parent) noexcept;
@@ -21,11 +32,17 @@ class Split {
   Bio& add(std::uint32_t consumer, std::uint64_t offset, std::uint64_t skip, std::uint64_t length,
            std::uint64_t tag = 0) noexcept;
 
+  // A child that is no part of the parent, but goes along with it: an entry for a log, say. Its
+  // bytes and its error are merged like any child's; the class says in on_complete what the
+  // parent's result is.
+  Bio& add_own(const OwnRequest& request) noexcept;
+
   // REQUIRES: at least one child.
   Verdict verdict() const noexcept;
 
  private:
   friend class Context;
+  Bio& fresh(std::uint64_t tag) noexcept;
   static void append(Bio& parent, Bio& child) noexcept;
   static void remove(Bio& parent, Bio& child) noexcept;
 

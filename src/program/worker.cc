@@ -10,10 +10,26 @@ constexpr LockClass kInboxLock{"worker.inbox"};
 
 }  // namespace
 
-Worker::Worker(const Clock& clock)
-    : Context(clock), mutex_(kInboxLock), thread_([this] { main(); }) {}
+Worker::Worker(const Clock& clock, WorkerDriver* driver)
+    : Context(clock), mutex_(kInboxLock), driver_(driver) {
+  if (driver_ != nullptr) {
+    driver_->add(*this);
+  } else {
+    thread_ = std::thread([this] { main(); });
+  }
+}
 
 Worker::~Worker() {
+  if (driver_ != nullptr) {
+    driver_->remove(*this);
+  } else {
+    stop();
+  }
+  locals().clear();
+  ASHLAR_ASSERT(mail_.empty());
+}
+
+void Worker::stop() noexcept {
   {
     const MutexLock lock(mutex_);
     stop_ = true;
@@ -21,8 +37,6 @@ Worker::~Worker() {
   wake_.notify_one();
   thread_.join();
   wakes_.settle();
-  locals().clear();
-  ASHLAR_ASSERT(mail_.empty());
 }
 
 void Worker::deliver(Mailbox& box) noexcept {
@@ -80,15 +94,36 @@ void Worker::main() noexcept {
       scan = std::exchange(scan_wanted_, false);
       if (stop_ && arrived.bios.empty() && !has_work()) return;
     }
-    receive(arrived);
-    if (scan) {
-      scan_for_cancelled();
-      locals().attend(*this);
-    }
-    run_timers();
-    run();
-    flush_mail();
+    work(arrived, scan);
   }
+}
+
+unsigned Worker::work(Arrived& arrived, bool scan) noexcept {
+  receive(arrived);
+  if (scan) {
+    scan_for_cancelled();
+    locals().attend(*this);
+  }
+  const unsigned count = run_timers() + run();
+  flush_mail();
+  return count;
+}
+
+unsigned Worker::turn() noexcept {
+  ASHLAR_ASSERT(driver_ != nullptr);
+  Arrived arrived;
+  bool scan = false;
+  {
+    const MutexLock lock(mutex_);
+    take(mail_, arrived);
+    scan = std::exchange(scan_wanted_, false);
+  }
+  return work(arrived, scan) + (scan ? 1 : 0);
+}
+
+bool Worker::wants_turn() const noexcept {
+  const MutexLock lock(mutex_);
+  return ready() || has_work() || until_timer_ns() == 0;
 }
 
 }  // namespace ashlar

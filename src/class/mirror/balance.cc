@@ -48,10 +48,17 @@ std::optional<BalanceKind> parse_balance(std::string_view text) {
   return std::nullopt;
 }
 
-// Contexts lie apart from each other in memory: a multiplicative hash of the address.
 Balance::LaneState& Balance::lane_of(const Context& cx) noexcept {
-  const auto address = reinterpret_cast<std::uintptr_t>(&cx);
-  return (*lanes_)[(address * 0x9e3779b97f4a7c15u) >> (64 - kLaneBits)];
+  for (std::size_t i = 0; i < kMaxLanes; ++i) {
+    const Context* owner = lanes_->owners[i].load(std::memory_order_relaxed);
+    if (owner == &cx) [[likely]]
+      return lanes_->states[i];
+    if (owner == nullptr && lanes_->owners[i].compare_exchange_strong(owner, &cx)) {
+      return lanes_->states[i];
+    }
+  }
+  // The address is a multiple of a cache line at the least.
+  return lanes_->states[reinterpret_cast<std::uintptr_t>(&cx) / 64 % kMaxLanes];
 }
 
 std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& cx) noexcept {

@@ -46,8 +46,13 @@ class Balance {
     std::array<std::atomic<std::uint32_t>, kMaxLegs> busy{};
     std::array<std::atomic<std::uint64_t>, kMaxLegs> head{};  // where the leg's last read ended
   };
-  static constexpr std::size_t kLaneBits = 4;
-  using Lanes = std::array<LaneState, std::size_t{1} << kLaneBits>;
+  static constexpr std::size_t kMaxLanes = 16;  // beyond so many contexts, some share a state
+  struct Lanes {
+    std::array<LaneState, kMaxLanes> states;
+    // Who has which state, in the order of first use: that the choice of a leg does not depend on
+    // addresses makes a run repeatable. Written once each.
+    std::array<std::atomic<const Context*>, kMaxLanes> owners{};
+  };
 
   LaneState& lane_of(const Context& cx) noexcept;
 

@@ -1,0 +1,83 @@
+// Random requests against one device, through several lanes, with the model beside them.
+//
+// THREAD: one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/list.h"
+#include "program/channel.h"
+#include "sim/model.h"
+#include "sim/world.h"
+
+namespace ashlar::sim {
+
+struct LoadCounts {
+  std::uint64_t requests = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t cancelled = 0;
+};
+
+class Load {
+ public:
+  // `troubled`: requests may fail. Everything outlives the load.
+  Load(std::uint64_t seed, World& world, Model& model, std::vector<Channel*> channels,
+       bool troubled);
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+  // REQUIRES: nothing is under way.
+  ~Load();
+
+  // Submits a request, where not too many are under way already and there is memory; false: not.
+  bool submit_one();
+  // Asks for the end of one that is under way, if any is.
+  void cancel_one();
+  // One flush, behind which nothing else is asked; false as above.
+  bool submit_flush() { return start(Op::flush, {}, false); }
+
+  // From now on what ends is not looked at: the power is off.
+  void go_blind() { blind_ = true; }
+
+  std::size_t under_way() const { return under_way_.size(); }
+  // What first went wrong.
+  const std::optional<std::string>& failure() const { return failure_; }
+  const LoadCounts& counts() const { return counts_; }
+
+ private:
+  struct Request {
+    Load* load;
+    Channel* channel;
+    Bio* bio;
+    RequestId id;
+    bool cancelled;
+    std::vector<std::byte> memory;
+    std::vector<Segment> segments;
+  };
+
+  Extent some_extent(Op op);
+  bool start(Op op, Extent extent, bool fua);
+  void scatter(Request& request, std::uint64_t length);
+  static void ended(Bio& bio) noexcept;
+  void judge(Request& request);
+  void complain(std::string sentence);
+
+  Random random_;
+  World& world_;
+  Model& model_;
+  const std::vector<Channel*> channels_;
+  const bool troubled_;
+  const std::uint64_t depth_;  // most requests under way
+  const std::uint64_t block_bytes_;
+  const std::uint64_t blocks_;
+  const std::uint64_t most_blocks_;  // of one request
+  const std::uint64_t hot_blocks_;   // where most requests go
+  bool blind_ = false;
+  std::vector<std::unique_ptr<Request>> under_way_;
+  std::optional<std::string> failure_;
+  LoadCounts counts_;
+};
+
+}  // namespace ashlar::sim

@@ -1,0 +1,115 @@
+// A stack that follows from a seed, as a plan: what can be assembled again over the same disks
+// after a power cut.
+//
+//   stripe                      plan         assembled: real geoms of the real classes over
+//   +- mirror                                sim_disk geoms, in a topology of their own
+//   |  +- disk0
+//   |  +- linear(disk1)
+//   +- mbr(disk2)               the table is on the disk and found by tasting
+//
+// After a cut, a leg that its mirror had dropped stays away (an operator knows which one was
+// dropped; class/mirror/mirror.md), and each leg is looked at by itself: a view has every mirror
+// over one leg alone, and there are views enough for every leg beneath every other.
+//
+// THREAD: one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "sim/disk.h"
+#include "topology/topology.h"
+
+namespace ashlar::sim {
+
+// The class of a name; a test plants its own here.
+using FindClass = std::function<const ClassInfo*(std::string_view name)>;
+
+// What the disks of a stack may do wrong.
+enum class FaultSetting : std::uint8_t {
+  honest,      // only what disks may do; errors and deaths among it
+  lost_flush,  // disks lie about flushes
+  misdirect,   // disks write to wrong places
+};
+
+struct PlanNode {
+  std::string class_name;  // "sim_disk": a leaf
+  std::string name;
+  ParameterTexts parameters;
+  std::vector<std::unique_ptr<PlanNode>> below;
+  std::uint32_t disk = 0;           // of a leaf
+  std::vector<bool> dropped;        // legs of a mirror that stay away
+  Geom* geom = nullptr;             // in the stack that stands at the moment
+  std::vector<std::uint32_t> legs;  // of a mirror that stands: which leg each consumer is
+  std::uint64_t size_bytes = 0;     // of the device
+};
+
+class Plan {
+ public:
+  // Every leg of every mirror that lives.
+  static constexpr std::uint32_t kAllLegs = ~std::uint32_t{0};
+
+  // Draws a stack and makes its disks. `find` outlives the plan.
+  Plan(std::uint64_t seed, FaultSetting setting, const FindClass& find, Trace& trace);
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  // Puts the stack together; `view`: kAllLegs, or which leg of each mirror.
+  Provider& assemble(Topology& topology, std::uint32_t view);
+  // How many views show every leg, from 0.
+  std::uint32_t views() const;
+  // Remembers which legs the mirrors of the stack that stands have dropped.
+  void note_dropped_legs();
+  // Whether byte `offset` of `device` is on a disk that answers.
+  static bool reachable(Provider& device, std::uint64_t offset);
+
+  const std::string& description() const { return description_; }
+  std::vector<std::unique_ptr<Disk>>& disks() { return disks_; }
+  // Whether errors are to be expected.
+  bool troubled() const { return troubled_; }
+  std::uint32_t block_bytes() const { return block_bytes_; }
+
+ private:
+  using NodePtr = std::unique_ptr<PlanNode>;
+
+  NodePtr build(unsigned depth);
+  NodePtr leaf();
+  NodePtr partition();
+  NodePtr layer(unsigned depth);
+  NodePtr one(std::string class_name, NodePtr below, ParameterTexts parameters = {});
+  NodePtr many(std::string class_name, std::vector<NodePtr> below, ParameterTexts parameters = {});
+  std::vector<NodePtr> several(std::uint64_t most, unsigned depth);
+  NodePtr delayed(NodePtr below);
+  NodePtr window(NodePtr below);
+  NodePtr swapped_halves(unsigned depth);
+  NodePtr logged(unsigned depth);
+  NodePtr striped(unsigned depth);
+  NodePtr mirrored(unsigned depth);
+  NodePtr disk(std::uint64_t size_bytes);
+
+  Provider& make(PlanNode& node, std::uint32_t view);
+  Provider& make_over(PlanNode& node, std::vector<Provider*> over);
+  Provider& taste(PlanNode& node, Provider& below);
+  std::string text(const PlanNode& node) const;
+  static void note_dropped_legs(PlanNode& node);
+
+  Random random_;
+  const FaultSetting setting_;
+  bool troubled_ = false;  // some disk fails requests or dies
+  Trace& trace_;
+  const FindClass& find_;
+  Topology* topology_ = nullptr;  // in which geoms are made at the moment
+  std::vector<std::unique_ptr<Disk>> disks_;
+  std::uint32_t block_bytes_ = 512;
+  std::uint32_t geoms_ = 0;
+  unsigned mirrors_above_ = 0;
+  NodePtr top_;
+  std::string description_;
+};
+
+}  // namespace ashlar::sim

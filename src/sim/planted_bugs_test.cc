@@ -1,0 +1,210 @@
+// Goal: the simulator finds the bugs that block layers have, each within a bounded number of seeds,
+// and finds nothing where there is none.
+// Method: a real class is exchanged for a variant with one bug; disks that lie or write to wrong
+// places are bugs below the stack. The same seeds with the real classes pass.
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "program/split.h"
+#include "sim/run.h"
+#include "sim/variant_test_util.h"
+
+namespace ashlar::sim {
+namespace {
+
+constexpr std::uint64_t kBound = 200;
+
+// The first failure among the seeds 1 to `bound`, in words; nothing: none.
+std::optional<std::string> first_failure(RunOptions options, std::uint64_t bound) {
+  for (options.seed = 1; options.seed <= bound; ++options.seed) {
+    const RunResult result = run(options);
+    if (result.failure) {
+      return "seed " + std::to_string(options.seed) + ", " + result.stack + ": " + *result.failure;
+    }
+  }
+  return std::nullopt;
+}
+
+void expect_found(const RunOptions& options) {
+  const auto found = first_failure(options, kBound);
+  ASSERT_TRUE(found) << "not found in " << kBound << " seeds";
+  ::testing::Test::RecordProperty("found", *found);
+}
+
+FindClass with(std::string_view name, const ClassInfo& variant) {
+  return [name, &variant](std::string_view wanted) {
+    return wanted == name ? &variant : find_builtin_class(wanted);
+  };
+}
+
+// --- a mirror that flushes one leg ---------------------------------------------------------------
+
+class HalfFlushedMirror final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<HalfFlushedMirror*>(body)->real_code();
+      if (bio.op == Op::flush) return Verdict::forward(0);
+      return real.on_request(real.body, bio, pad, cx);
+    };
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<HalfFlushedMirror*>(body)->real_code();
+      if (bio.op == Op::flush) return Verdict::done();
+      return real.on_complete(real.body, bio, pad, cx);
+    };
+    code.on_child = [](void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<HalfFlushedMirror*>(body)->real_code();
+      real.on_child(real.body, bio, child, pad, cx);
+    };
+  }
+};
+
+TEST(PlantedBugs, a_mirror_that_flushes_one_leg_is_found) {
+  const ClassInfo bad = variant_of<HalfFlushedMirror>("mirror");
+  expect_found({.find = with("mirror", bad)});
+}
+
+// --- a split that answers before its last child has ended ----------------------------------------
+
+// Cuts each longer write in two. The second half goes down with the next request only: the write
+// ends before its last child.
+class HastySplit final : public Variant {
+ public:
+  using Variant::Variant;
+
+  void adjust_limits(std::uint32_t provider, Limits& limits) const override {
+    Variant::adjust_limits(provider, limits);
+    block_ = limits.block_bytes;
+  }
+
+ private:
+  struct Late {
+    std::uint64_t offset;
+    std::vector<std::byte> bytes;
+    Segment segment;
+  };
+
+  void replace(StepCode& code) override {
+    code.max_children = 2;
+    code.on_request = [](void* body, Bio& bio, void*, Context& cx) noexcept {
+      return static_cast<HastySplit*>(body)->request(bio, cx);
+    };
+    code.on_complete = [](void*, Bio& bio, void*, Context&) noexcept {
+      if (bio.ok()) bio.succeed();
+      return Verdict::done();
+    };
+  }
+
+  Verdict request(Bio& bio, Context& cx) noexcept {
+    const std::size_t late = late_.size();
+    std::uint64_t now = bio.length;
+    if (bio.op == Op::write && bio.length > block_) now = keep_half(bio);
+    if (sent_ == late && now == bio.length) return Verdict::forward(0);
+    Split split(cx, bio);
+    split.add(0, bio.offset, 0, now);
+    if (sent_ < late) {
+      Late& each = late_[sent_++];
+      split.add_own({.op = Op::write,
+                     .offset = each.offset,
+                     .length = each.bytes.size(),
+                     .payload = {&each.segment, 1, 0}});
+    }
+    return split.verdict();
+  }
+
+  // How much of the write is done at once.
+  std::uint64_t keep_half(const Bio& bio) {
+    const std::uint64_t now = align_up(bio.length / 2, block_);
+    Late& each = late_.emplace_back();
+    each.offset = bio.offset + now;
+    each.bytes.resize(bio.length - now);
+    each.segment = {each.bytes.data(), each.bytes.size()};
+    bio.payload.from(now).copy_to(each.bytes.data(), each.bytes.size());
+    return now;
+  }
+
+  mutable std::uint32_t block_ = 512;
+  std::deque<Late> late_;  // all of them, so that their memory stays
+  std::size_t sent_ = 0;
+};
+
+TEST(PlantedBugs, a_split_that_ends_before_its_last_child_is_found) {
+  const ClassInfo bad = variant_of<HastySplit>("passthrough");
+  expect_found({.find = with("passthrough", bad)});
+}
+
+// --- a layer that keeps FUA to itself ------------------------------------------------------------
+
+// What was to be durable when it is acknowledged is written like anything else.
+class FuaEater final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<FuaEater*>(body)->real_code();
+      bio.flags = static_cast<std::uint8_t>(bio.flags & ~kFua);
+      return real.on_request(real.body, bio, pad, cx);
+    };
+    if (code.on_complete == nullptr) return;
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<FuaEater*>(body)->real_code();
+      return real.on_complete(real.body, bio, pad, cx);
+    };
+  }
+};
+
+TEST(PlantedBugs, a_layer_that_drops_fua_is_found) {
+  const ClassInfo bad = variant_of<FuaEater>("passthrough");
+  expect_found({.find = with("passthrough", bad)});
+}
+
+// --- a layer that acknowledges a flush before it is done -----------------------------------------
+
+class FlushEater final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<FlushEater*>(body)->real_code();
+      if (bio.op != Op::flush) return real.on_request(real.body, bio, pad, cx);
+      bio.succeed();
+      return Verdict::done();
+    };
+    if (code.on_complete == nullptr) return;
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<FlushEater*>(body)->real_code();
+      return real.on_complete(real.body, bio, pad, cx);
+    };
+  }
+};
+
+TEST(PlantedBugs, a_layer_that_acknowledges_a_flush_early_is_found) {
+  const ClassInfo bad = variant_of<FlushEater>("passthrough");
+  expect_found({.find = with("passthrough", bad)});
+}
+
+// --- disks ---------------------------------------------------------------------------------------
+
+TEST(PlantedBugs, disks_that_lie_about_flushes_are_found) {
+  expect_found({.faults = FaultSetting::lost_flush});
+}
+
+TEST(PlantedBugs, disks_that_write_to_wrong_places_are_found) {
+  expect_found({.faults = FaultSetting::misdirect});
+}
+
+TEST(PlantedBugs, where_none_is_planted_none_is_found) {
+  const auto found = first_failure({}, kBound);
+  EXPECT_FALSE(found) << *found;
+}
+
+}  // namespace
+}  // namespace ashlar::sim

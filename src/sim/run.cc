@@ -1,0 +1,284 @@
+// The lives of a stack, and what is looked at after each.
+#include "sim/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory_resource>
+#include <new>
+
+#include "program/compiler.h"
+#include "sim/disk_class.h"
+#include "sim/load.h"
+
+namespace ashlar::sim {
+namespace {
+
+constexpr std::uint64_t kMostLives = 3;
+// Past so many turns without an end, requests are taken for lost.
+constexpr std::uint64_t kPatience = 1'000'000;
+constexpr std::uint64_t kPieceBytes = 32 * kKiB;
+
+// Memory for bios, which may come to an end.
+class Memory final : public std::pmr::memory_resource {
+ public:
+  void exhaust() { exhausted_ = true; }
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (exhausted_) throw std::bad_alloc();
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
+    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+
+  bool exhausted_ = false;
+};
+
+// A stack that stands: a topology, programs, and a channel on each lane.
+struct Standing {
+  Topology topology;
+  Provider* top = nullptr;
+  Memory memory;
+  std::vector<std::unique_ptr<Program>> programs;  // the last is the one in use
+  std::vector<std::unique_ptr<Channel>> channels;  // first to go
+};
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options)
+      : trace_(options.sink),
+        random_(options.seed),
+        find_(options.find),
+        plan_(random_.next(), options.faults, find_, trace_),
+        world_(random_.next(), trace_),
+        dispatch_(random_.one_in(3) ? Dispatch::queued : Dispatch::direct) {
+    const std::uint64_t lanes = 1 + random_.below(2);
+    for (std::uint64_t i = 0; i < lanes; ++i) lanes_.push_back(&world_.add_lane());
+  }
+
+  // Requests are left that never end: nothing beneath them can be taken down.
+  bool stuck() const { return stuck_; }
+
+  RunResult result() {
+    const std::uint64_t lives = 1 + random_.below(kMostLives);
+    for (std::uint64_t i = 0; i < lives && !failure_; ++i) life();
+    RunResult result;
+    result.hash = trace_.hash();
+    result.failure = failure_;
+    result.stack =
+        fmt::format("{}, {} lane{}: {}", dispatch_ == Dispatch::direct ? "direct" : "queued",
+                    lanes_.size(), lanes_.size() == 1 ? "" : "s", plan_.description());
+    result.events = trace_.events();
+    result.requests = requests_;
+    result.cuts = cuts_;
+    result.simulated_ns = world_.now_ns();
+    return result;
+  }
+
+ private:
+  std::unique_ptr<Standing> stand(std::uint32_t view);
+  Result<std::unique_ptr<Program>> compiled(Provider& top, Dispatch dispatch);
+  void replace_program(Standing& standing);
+  void life();
+  void under_load(Standing& standing, Load& load);
+  void turn(Load& load);
+  void lose_a_disk(Standing& standing);
+  void cut_power();
+  void wait_for(Load& load);
+  void inspect();
+  void inspect(std::uint32_t view);
+  void inspect_piece(Standing& standing, Extent extent);
+  bool read(Channel& channel, Extent extent, ByteSpan into);
+
+  Trace trace_;
+  Random random_;
+  const FindClass find_;
+  Plan plan_;
+  World world_;
+  const Dispatch dispatch_;
+  std::vector<Lane*> lanes_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Standing> standing_;
+  std::unique_ptr<Load> load_;
+  std::optional<std::string> failure_;
+  bool stuck_ = false;
+  std::uint64_t requests_ = 0;
+  std::uint64_t cuts_ = 0;
+};
+
+std::unique_ptr<Standing> Run::stand(std::uint32_t view) {
+  auto standing = std::make_unique<Standing>();
+  standing->top = &plan_.assemble(standing->topology, view);
+  standing->programs.push_back(compiled(*standing->top, dispatch_).value());
+  const ChannelOptions options{.writable = true, .memory = &standing->memory};
+  for (Lane* lane : lanes_) {
+    standing->channels.push_back(Channel::open(*lane, *standing->programs[0], options).value());
+  }
+  return standing;
+}
+
+Result<std::unique_ptr<Program>> Run::compiled(Provider& top, Dispatch dispatch) {
+  return compile(top, {.dispatch = dispatch, .clock = &world_.clock(), .workers = &world_});
+}
+
+// New requests run a program that was compiled anew, in either dispatch; the others theirs.
+void Run::replace_program(Standing& standing) {
+  auto fresh = compiled(*standing.top, random_.one_in(2) ? Dispatch::queued : Dispatch::direct);
+  if (!fresh) return;  // the device is gone
+  trace_.event(world_.now_ns(), "replace", {});
+  for (const auto& each : standing.channels) {
+    // Without memory all stays as it is.
+    static_cast<void>(each->replace(**fresh));
+  }
+  standing.programs.push_back(std::move(*fresh));
+}
+
+void Run::life() {
+  standing_ = stand(Plan::kAllLegs);
+  if (model_ == nullptr) model_ = std::make_unique<Model>(standing_->top->size_bytes);
+  std::vector<Channel*> channels;
+  for (const auto& each : standing_->channels) channels.push_back(each.get());
+  load_ = std::make_unique<Load>(random_.next(), world_, *model_, channels, plan_.troubled());
+  under_load(*standing_, *load_);
+  cut_power();
+  load_->go_blind();
+  wait_for(*load_);
+  requests_ += load_->counts().requests;
+  if (load_->failure()) failure_ = load_->failure();
+  if (stuck_) return;
+  load_.reset();
+  standing_.reset();
+  if (!failure_) inspect();
+}
+
+// To a point that the seed says: in the midst of it, or when all is quiet.
+void Run::under_load(Standing& standing, Load& load) {
+  const std::uint64_t wanted = 1 + random_.below(random_.one_in(4) ? 300 : 80);
+  const std::uint64_t loses_at =
+      plan_.troubled() && random_.one_in(4) ? random_.below(wanted) : wanted;
+  const std::uint64_t cancel_odds = random_.one_in(2) ? 12 : 1'000'000;
+  const std::uint64_t replace_odds = random_.one_in(4) ? 40 : 1'000'000;
+  const std::uint64_t rush = 1 + random_.below(6);
+  if (random_.one_in(4)) standing.memory.exhaust();
+  std::uint64_t submitted = 0;
+  while (submitted < wanted && !load.failure() && !stuck_) {
+    if (random_.below(8) < rush && load.submit_one()) {
+      if (submitted++ == loses_at) lose_a_disk(standing);
+    } else {
+      turn(load);
+    }
+    if (random_.one_in(cancel_odds)) load.cancel_one();
+    if (random_.one_in(replace_odds)) replace_program(standing);
+  }
+  if (random_.one_in(2)) return;
+  wait_for(load);
+  if (!load.failure() && random_.one_in(2) && load.submit_flush()) wait_for(load);
+}
+
+void Run::turn(Load& load) {
+  if (world_.step() || load.under_way() == 0) return;
+  stuck_ = true;
+  failure_ = fmt::format("{} requests never end", load.under_way());
+}
+
+void Run::lose_a_disk(Standing& standing) {
+  std::vector<Geom*> leaves;
+  for (const auto& each : standing.topology.geoms()) {
+    if (each->consumers().empty()) leaves.push_back(each.get());
+  }
+  Geom& lost = *leaves[random_.below(leaves.size())];
+  trace_.event(world_.now_ns(), "gone", {disk_of(lost).number()});
+  standing.topology.orphan(*lost.providers().front(), Errc::gone);
+}
+
+void Run::cut_power() {
+  ++cuts_;
+  plan_.note_dropped_legs();
+  model_->cut();
+  for (const auto& each : plan_.disks()) each->cut_power(world_.now_ns());
+}
+
+void Run::wait_for(Load& load) {
+  std::uint64_t turns = 0;
+  while (load.under_way() != 0 && !stuck_) {
+    turn(load);
+    ASHLAR_ASSERT(++turns < kPatience);
+  }
+}
+
+// --- after the cut -------------------------------------------------------------------------------
+
+void Run::inspect() {
+  for (const auto& each : plan_.disks()) {
+    each->power_on();
+    each->set_calm(true);
+  }
+  for (std::uint32_t view = 0; view < plan_.views() && !failure_; ++view) inspect(view);
+  if (plan_.views() > 1 && !failure_) inspect(Plan::kAllLegs);
+  if (!failure_) model_->adopt_survivors();
+  for (const auto& each : plan_.disks()) each->set_calm(false);
+}
+
+void Run::inspect(std::uint32_t view) {
+  trace_.event(world_.now_ns(), "inspect", {view});
+  const auto standing = stand(view);
+  const std::uint64_t size = standing->top->size_bytes;
+  for (std::uint64_t at = 0; at < size && !failure_; at += kPieceBytes) {
+    inspect_piece(*standing, {at, std::min(kPieceBytes, size - at)});
+  }
+}
+
+// A read may fail only where no disk that answers has the bytes.
+void Run::inspect_piece(Standing& standing, Extent extent) {
+  std::vector<std::byte> bytes(extent.length);
+  Channel& channel = *standing.channels.front();
+  if (read(channel, extent, bytes)) {
+    failure_ = model_->check_survivors(extent, bytes);
+    return;
+  }
+  const std::uint64_t block = plan_.block_bytes();
+  for (std::uint64_t at = extent.offset; at < extent.end() && !failure_; at += block) {
+    const ByteSpan here = ByteSpan(bytes).first(block);
+    if (read(channel, {at, block}, here)) {
+      failure_ = model_->check_survivors({at, block}, here);
+    } else if (Plan::reachable(*standing.top, at)) {
+      failure_ = fmt::format("after the power cut: byte {} cannot be read, but a disk has it", at);
+    }
+  }
+}
+
+bool Run::read(Channel& channel, Extent extent, ByteSpan into) {
+  Bio* bio = channel.allocate();
+  ASHLAR_ASSERT(bio != nullptr);
+  const Segment segment{into.data(), into.size()};
+  bool ended = false;
+  bio->op = Op::read;
+  bio->flags = 0;
+  bio->offset = extent.offset;
+  bio->length = extent.length;
+  bio->payload = {&segment, 1, 0};
+  bio->user = &ended;
+  bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
+  channel.submit(*bio);
+  while (!ended) {
+    const bool goes_on = world_.step();
+    ASHLAR_ASSERT(goes_on || ended);
+  }
+  const bool ok = bio->ok();
+  channel.release(*bio);
+  return ok;
+}
+
+}  // namespace
+
+RunResult run(const RunOptions& options) {
+  auto run = std::make_unique<Run>(options);
+  RunResult result = run->result();
+  if (run->stuck()) static_cast<void>(run.release());
+  return result;
+}
+
+}  // namespace ashlar::sim

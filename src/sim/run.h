@@ -1,0 +1,41 @@
+// One simulated run: a stack of real classes over simulated disks, some lives of it with a power
+// cut at the end of each, and a model that knows what must have survived. Everything follows from
+// the seed.
+//
+//   life:   assemble -> requests at depth, cancels, dying disks -> power cut at any point
+//           -> everything under way must still end -> assemble anew over what survived
+//           -> every sector, seen through each leg of each mirror, is what the model permits
+//
+// THREAD: one; runs on different threads do not touch each other.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "class/list.h"
+#include "sim/plan.h"
+
+namespace ashlar::sim {
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  FaultSetting faults = FaultSetting::honest;
+  FindClass find = &find_builtin_class;
+  std::FILE* sink = nullptr;  // where the trace is printed
+};
+
+struct RunResult {
+  std::uint64_t hash = 0;              // of all that happened
+  std::optional<std::string> failure;  // what went wrong, one sentence
+  std::string stack;                   // "direct dispatch: stripe(disk0, mirror(disk1, disk2))"
+  std::uint64_t events = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t cuts = 0;
+  std::uint64_t simulated_ns = 0;
+};
+
+RunResult run(const RunOptions& options);
+
+}  // namespace ashlar::sim
