@@ -94,10 +94,10 @@ class Channel {
   bool accept(Bio& bio, const Generation& home) noexcept {
     const OpSet ops = writable_ ? home.program.ops : home.program.ops & OpSet::read_only();
     const Edge& entry = home.program.entry;
-    const bool fits = ((bio.offset | bio.length) & entry.align_mask) == 0 &&
-                      within(bio.offset, bio.length, entry.size_bytes) && ops.has(bio.op) &&
-                      bio.length <= home.program.max_request_bytes && bio.flags == 0 &&
-                      bio.length != 0;
+    const bool fits =
+        ((bio.offset | bio.length) & entry.align_mask) == 0 &&
+        within(bio.offset, bio.length, entry.size_bytes) && ops.without(Op::flush).has(bio.op) &&
+        bio.length <= home.program.max_request_bytes && bio.flags == 0 && bio.length != 0;
     if (!fits) [[unlikely]]
       return accept_unusual(bio, home, ops);
     bio.offset += entry.add_bytes;
