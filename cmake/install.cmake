@@ -2,13 +2,15 @@
 # find_package(ashlar) finds:
 #
 #   find_package(ashlar 0.1 REQUIRED)
-#   target_link_libraries(mine PRIVATE ashlar::ashlar)      # and #include "base/result.h"
+#   target_link_libraries(mine PRIVATE ashlar::ashlar)             # and #include "base/result.h"
+#   target_link_libraries(my_tests PRIVATE ashlar::conformance)    # "conformance/conformance.h"
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(ASHLAR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ashlar)
 
-install(TARGETS ashlar EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ashlar ashlar_conformance EXPORT ashlarTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET ashlar_cli)
   install(TARGETS ashlar_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

@@ -23,8 +23,8 @@ target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
 set(ASHLAR_TEST_PATHS ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 target_link_libraries(
   ashlar_tests
-  PRIVATE ashlar GTest::gmock GTest::gtest_main OpenSSL::Crypto nlohmann_json::nlohmann_json
-          tomlplusplus::tomlplusplus PkgConfig::ISAL PkgConfig::LIBNBD PkgConfig::SECCOMP
+  PRIVATE ashlar ashlar_conformance GTest::gmock GTest::gtest_main OpenSSL::Crypto
+          nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus PkgConfig::ISAL PkgConfig::LIBNBD PkgConfig::SECCOMP
           PkgConfig::URING)
 if(TARGET ashlar_cli_parts)
   target_link_libraries(ashlar_tests PRIVATE ashlar_cli_parts)

@@ -5,7 +5,7 @@
 #include <memory_resource>
 #include <new>
 
-namespace ashlar::test {
+namespace ashlar::conformance {
 
 // Gives out up to `bytes` at any time, then throws std::bad_alloc. THREAD: any.
 class BoundedMemory final : public std::pmr::memory_resource {
@@ -40,4 +40,4 @@ class BoundedMemory final : public std::pmr::memory_resource {
   std::atomic<unsigned> refusals_{0};
 };
 
-}  // namespace ashlar::test
+}  // namespace ashlar::conformance

@@ -22,6 +22,7 @@ RANKS = {
     "daemon": 10,
     "cli": 10,
     "sim": 11,
+    "conformance": 11,
 }
 # Headers whose cost every includer pays.
 HEAVY = ("iostream", "regex", "fstream", "future")
