@@ -45,8 +45,8 @@ done
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$ASHLAR_BUILD_DIR/CMakeCache.txt"; }
 sanitizers=$(cached ASHLAR_SANITIZE)
 "$(cached CMAKE_CXX_COMPILER)" ${sanitizers:+-fsanitize=$sanitizers} "${objects[@]}" \
-  "$ASHLAR_BUILD_DIR/libashlar_conformance.a" "$ASHLAR_BUILD_DIR/libashlar.a" -o "$folder/tests" -lgtest_main -lgtest -lfmt -luring -lisal \
-  -lcrypto -ltomlplusplus -lpthread
+  "$ASHLAR_BUILD_DIR"/libashlar{_conformance,}.a -o "$folder/tests" -lgtest_main -lgtest -lfmt \
+  -luring -lisal -lcrypto -ltomlplusplus -lpthread
 aspects=$("$folder/tests" --gtest_list_tests --gtest_filter='*/two_words_*' | grep -c two_words_)
 ((aspects >= 10)) || wrong "only $aspects aspects of the suite ask the new class"
 "$folder/tests" --gtest_brief=1 --gtest_filter='*TwoWords*:*/two_words_*'
