@@ -246,7 +246,7 @@ void Subject::judge(const Request& request, const Bio& bio) {
 }
 
 void Subject::compare(const Request& request, bool ok) {
-  if (!fits(request.extent)) return;
+  if (!fits(request.extent) || request.extent.length == 0) return;
   if (request.op == Op::write) {
     std::vector<std::byte> sent(request.extent.length);
     model_->fill(request.extent, request.version, sent);
