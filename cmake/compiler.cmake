@@ -11,7 +11,7 @@ endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror)
 # Data without its lock is refused where the compiler can tell (base/thread_annotations.h).
-add_compile_options($<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+add_compile_options("$<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Werror=thread-safety>")
 
 # Frame pointers make every profile and every sanitizer's report readable, and cost one register.
 add_compile_options(-fno-omit-frame-pointer)

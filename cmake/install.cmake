@@ -2,8 +2,9 @@
 # find_package(ashlar) finds:
 #
 #   find_package(ashlar 0.1 REQUIRED)
-#   target_link_libraries(mine PRIVATE ashlar::ashlar)      # and #include "base/result.h"
-#   target_link_libraries(mine PRIVATE ashlar::c)           # C: #include <ashlar.h>
+#   target_link_libraries(mine PRIVATE ashlar::ashlar)             # and #include "base/result.h"
+#   target_link_libraries(my_tests PRIVATE ashlar::conformance)    # "conformance/conformance.h"
+#   target_link_libraries(mine PRIVATE ashlar::c)                  # C: #include <ashlar.h>
 #
 # and, for C without CMake, a file for pkg-config.
 include(GNUInstallDirs)
@@ -11,7 +12,8 @@ include(CMakePackageConfigHelpers)
 
 set(ASHLAR_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/ashlar)
 
-install(TARGETS ashlar ashlar_c EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS ashlar ashlar_c ashlar_conformance EXPORT ashlarTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET ashlar_cli)
   install(TARGETS ashlar_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()

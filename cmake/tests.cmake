@@ -14,7 +14,7 @@ set(ASHLAR_TEST_PATH "PATH=path_list_append:/usr/sbin:/sbin")
 
 file(GLOB_RECURSE ASHLAR_WIDE_TESTS CONFIGURE_DEPENDS test/*_test.cc)
 file(GLOB_RECURSE ASHLAR_TEST_HELPERS CONFIGURE_DEPENDS test/*.cc)
-list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/(package|witness_off)/")
+list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/(package|witness_off|thread_safety)/")
 
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
@@ -23,9 +23,9 @@ target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
 set(ASHLAR_TEST_PATHS ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 target_link_libraries(
   ashlar_tests
-  PRIVATE ashlar GTest::gmock GTest::gtest_main OpenSSL::Crypto nlohmann_json::nlohmann_json
-          tomlplusplus::tomlplusplus PkgConfig::ISAL PkgConfig::LIBNBD PkgConfig::SECCOMP
-          PkgConfig::URING)
+  PRIVATE ashlar ashlar_conformance GTest::gmock GTest::gtest_main OpenSSL::Crypto
+          nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus PkgConfig::ISAL
+          PkgConfig::LIBNBD PkgConfig::SECCOMP PkgConfig::URING)
 if(TARGET ashlar_cli_parts)
   target_link_libraries(ashlar_tests PRIVATE ashlar_cli_parts)
 endif()

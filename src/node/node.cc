@@ -15,6 +15,13 @@ namespace {
 // Layers on one branch that tasting follows: deeper is a hostile image that contains itself.
 constexpr int kMaxTasteDepth = 32;
 
+const ClassInfo* find_class(std::span<const ClassInfo* const> classes, std::string_view name) {
+  for (const ClassInfo* each : classes) {
+    if (each->facts->name == name) return each;
+  }
+  return nullptr;
+}
+
 int depth_of(const Provider& provider) {
   int depth = 0;
   const Provider* at = &provider;
@@ -54,13 +61,20 @@ Result<void> Device::set_writable(bool writable) {
 // -----------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<Node>> Node::create(const NodeOptions& options) {
+  Classes classes(builtin_classes().begin(), builtin_classes().end());
+  for (const ClassInfo* each : options.classes) {
+    if (find_class(classes, each->facts->name) != nullptr) {
+      return make_error(Errc::exists, "there is already a class '{}'", each->facts->name);
+    }
+    classes.push_back(each);
+  }
   auto lane = Lane::create({.engine = options.engine});
   if (!lane) return lane.error();
-  return std::unique_ptr<Node>(new Node(options, std::move(*lane)));
+  return std::unique_ptr<Node>(new Node(options, std::move(classes), std::move(*lane)));
 }
 
-Node::Node(const NodeOptions& options, std::unique_ptr<Lane> lane)
-    : options_(options), lane_(std::move(lane)) {
+Node::Node(const NodeOptions& options, Classes classes, std::unique_ptr<Lane> lane)
+    : options_(options), classes_(std::move(classes)), lane_(std::move(lane)) {
   topology_.set_reader_factory([this](Provider& provider) {
     return std::make_unique<DeviceReader>(topology_, *lane_, provider);
   });
@@ -84,10 +98,10 @@ Result<Provider*> Node::add_image(const ImageOptions& options) {
 }
 
 Result<Geom*> Node::make_geom(std::string_view class_name, CreateRequest request) {
-  const ClassInfo* info = find_builtin_class(class_name);
+  const ClassInfo* info = find_class(classes_, class_name);
   if (info == nullptr) {
     std::string known;
-    for (const ClassInfo* each : builtin_classes()) {
+    for (const ClassInfo* each : classes_) {
       known += (known.empty() ? "" : ", ") + std::string(each->facts->name);
     }
     return make_error(Errc::not_found, "there is no class '{}'; known are: {}", class_name, known);
@@ -133,7 +147,7 @@ void Node::taste_from(Provider& first) {
       doubts_.push_back({provider.name, "layers nest too deeply; not looked into further"});
       continue;
     }
-    auto outcome = topology_.taste(provider, builtin_classes());
+    auto outcome = topology_.taste(provider, classes_);
     if (!outcome) {
       doubts_.push_back({provider.name, outcome.error().message});
       continue;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct NodeOptions {
   bool writable = false;  // images may be opened for writing
   bool direct = true;     // O_DIRECT where the file allows it
   EngineOptions engine{};
+  // Classes beside the built-in ones, with names of their own: known to add_geom() and to stack
+  // files, and they taste, after the built-in ones. What is pointed to outlives the node.
+  std::span<const ClassInfo* const> classes{};
 };
 
 struct ImageOptions {
@@ -41,6 +45,7 @@ struct Doubt {
 
 class Node final : private TopologyListener {
  public:
+  // Errors: exists where a class of `options` has the name of another; what Lane::create says.
   static Result<std::unique_ptr<Node>> create(const NodeOptions& options);
   // REQUIRES: its devices are closed.
   ~Node() override;
@@ -72,7 +77,9 @@ class Node final : private TopologyListener {
   friend class Device;
   class Reader;
 
-  explicit Node(const NodeOptions& options, std::unique_ptr<Lane> lane);
+  using Classes = std::vector<const ClassInfo*>;
+
+  Node(const NodeOptions& options, Classes classes, std::unique_ptr<Lane> lane);
 
   Result<Geom*> make_geom(std::string_view class_name, CreateRequest request);
   Result<std::unique_ptr<Device>> open_locked(Provider& provider, const OpenOptions& options);
@@ -84,6 +91,7 @@ class Node final : private TopologyListener {
   void on_last_write_close(Provider& provider) override;
 
   const NodeOptions options_;
+  const Classes classes_;         // all it knows, in the order in which they taste
   std::recursive_mutex control_;  // recursive: a reader made during create() opens a device
   std::unique_ptr<Lane> lane_;    // for tasting, used under control_
   Topology topology_;

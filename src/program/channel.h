@@ -123,7 +123,7 @@ class Channel {
     std::uint64_t end = 0;
     const bool fits = ((bio.offset | bio.length) & entry.align_mask) == 0 &&
                       !__builtin_add_overflow(bio.offset, bio.length, &end) &&
-                      end <= entry.size_bytes && home.ops.has(bio.op) && bio.flags == 0 &&
+                      end <= entry.size_bytes && home.data_ops.has(bio.op) && bio.flags == 0 &&
                       bio.length - 1 < home.program.max_request_bytes;
     if (!fits) [[unlikely]]
       return accept_unusual(bio, home);

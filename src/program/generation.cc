@@ -15,6 +15,7 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
       steps(its_program.steps.data()),
       channel(its_channel),
       ops(its_channel.writable() ? its_program.ops : its_program.ops & OpSet::read_only()),
+      data_ops(ops.without(Op::flush)),
       roots(its_program.frame_bytes, memory),
       mail(std::make_unique<HopMail[]>(its_program.hops.size())),
       reserve_in_use(std::make_unique<bool[]>(its_program.steps.size())) {

@@ -24,6 +24,7 @@ RANKS = {
     "daemon": 11,
     "cli": 11,
     "sim": 12,
+    "conformance": 12,
 }
 # Headers whose cost every includer pays.
 HEAVY = ("iostream", "regex", "fstream", "future")
