@@ -91,6 +91,12 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
   ASHLAR_ASSERT(false && "resume takes done() or forward()");
 }
 
+void Context::again(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  enqueue(bio, BioDirection::down);
+}
+
 // --- cancelling
 // -----------------------------------------------------------------------------------
 

@@ -65,6 +65,10 @@ class Context {
   // inside on_request too. Never split().
   void resume(Bio& bio, Verdict verdict) noexcept;
 
+  // A step that answered held() gets its bio once more, as if it had only now come. From elsewhere
+  // than on_request; in place of resume().
+  void again(Bio& bio) noexcept;
+
   // The engine of the lane. REQUIRES: the step's class has Placement::lane.
   Engine& engine() noexcept {
     ASHLAR_ASSERT(engine_ != nullptr);

@@ -39,8 +39,16 @@ void Worker::request_cancel_scan() noexcept {
   wake_.notify_one();
 }
 
+void Worker::forget(const void* body) {
+  const MutexLock lock(mutex_);
+  while (to_forget_ != nullptr) forgotten_.wait(mutex_);
+  to_forget_ = body;
+  wake_.notify_one();
+  while (to_forget_ == body) forgotten_.wait(mutex_);
+}
+
 bool Worker::ready() const noexcept {
-  return stop_ || scan_wanted_ || !const_cast<RunList&>(inbox_).empty();
+  return stop_ || scan_wanted_ || to_forget_ != nullptr || !const_cast<RunList&>(inbox_).empty();
 }
 
 void Worker::wait() noexcept {
@@ -56,15 +64,24 @@ void Worker::wait() noexcept {
   }
 }
 
+void Worker::forget_now(const void* body) {
+  if (locals().find(body) != nullptr) locals().forget(body);
+  const MutexLock lock(mutex_);
+  to_forget_ = nullptr;
+  forgotten_.notify_all();
+}
+
 void Worker::main() noexcept {
   for (;;) {
     RunList arrived;
     bool scan = false;
+    const void* forgotten = nullptr;
     {
       const MutexLock lock(mutex_);
       wait();
       arrived.splice_back(inbox_);
       scan = std::exchange(scan_wanted_, false);
+      forgotten = to_forget_;
       if (stop_ && arrived.empty() && !has_work()) return;
     }
     receive(arrived);
@@ -72,6 +89,7 @@ void Worker::main() noexcept {
       scan_for_cancelled();
       locals().attend(*this);
     }
+    if (forgotten != nullptr) forget_now(forgotten);
     run_timers();
     run();
   }

@@ -19,6 +19,10 @@ class Worker final : public Context {
   // THREAD: any but the worker's.
   void post(Bio& bio) noexcept override;
 
+  // Ends what this worker keeps for `body` (LocalState), and returns when that is done.
+  // REQUIRES: no request runs `body` any more. THREAD: any but the worker's.
+  void forget(const void* body);
+
   void request_cancel_scan() noexcept override;
   void request_attention() override { request_cancel_scan(); }
 
@@ -26,12 +30,15 @@ class Worker final : public Context {
   void main() noexcept;
   bool ready() const noexcept ASHLAR_REQUIRES(mutex_);
   void wait() noexcept ASHLAR_REQUIRES(mutex_);
+  void forget_now(const void* body);
 
   Mutex mutex_;
   CondVar wake_;
   RunList inbox_ ASHLAR_GUARDED_BY(mutex_);
   bool stop_ ASHLAR_GUARDED_BY(mutex_) = false;
   bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
+  const void* to_forget_ ASHLAR_GUARDED_BY(mutex_) = nullptr;
+  CondVar forgotten_;
   std::thread thread_;  // last: it starts when all else is there
 };
 
