@@ -18,7 +18,8 @@
   CLASS(null)                         \
   CLASS(passthrough)                  \
   CLASS(stats)                        \
-  CLASS(stripe)
+  CLASS(stripe)                       \
+  CLASS(throttle)
 
 namespace ashlar {
 
