@@ -19,6 +19,7 @@
   CLASS(passthrough)                  \
   CLASS(stats)                        \
   CLASS(stripe)                       \
+  CLASS(throttle)                     \
   CLASS(write_log)
 
 namespace ashlar {

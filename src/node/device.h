@@ -12,10 +12,12 @@
 // THREAD: any thread may open a channel on its own lane; the rest is guarded by the node.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <memory_resource>
 #include <string>
 
+#include "node/publisher.h"
 #include "program/channel.h"
 #include "program/compiler.h"
 #include "topology/topology.h"
@@ -29,6 +31,7 @@ struct OpenOptions {
   bool exclusive = false;  // nobody else may have it open for writing
   Dispatch dispatch = Dispatch::direct;
   std::string user = "a user";  // for messages of others who are refused
+  const Geom* behalf = nullptr;  // works for this geom: what that holds is not in its way
 };
 
 class Device {
@@ -38,18 +41,24 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
+  // The graph may change under an open device (Node::insert and others). These are valid until it
+  // does. THREAD: the control thread, or any while nobody changes the graph.
   const Provider& provider() const { return *consumer_->provider; }
-  const Program& program() const { return *program_; }
+  const Program& program() const { return publisher_.current(); }
   const Limits& limits() const { return provider().limits; }
-  std::uint64_t size_bytes() const { return provider().size_bytes; }
+
+  // As of the newest change. THREAD: any.
+  std::uint64_t size_bytes() const { return publisher_.size_bytes(); }
   bool writable() const { return writable_; }
 
-  // This device on `lane`. THREAD: the lane's. Errors: no_memory.
-  Result<std::unique_ptr<Channel>> channel(Lane& lane,
-                                           std::pmr::memory_resource* memory = nullptr) const;
+  // This device on `lane`. `watcher` is told of changes; it outlives the channel.
+  // THREAD: the lane's. Errors: no_memory.
+  Result<std::unique_ptr<Channel>> channel(Lane& lane, std::pmr::memory_resource* memory = nullptr,
+                                           DeviceWatcher* watcher = nullptr) const;
 
   // A sentence for a bio of this device that ended with an error: which layer, which disk, which
   // byte. "read of 4096 bytes at byte 0 of disk0/p1: I/O error in file 'disk0' at byte 1048576".
+  // REQUIRES: a channel's allocate() made it, and it was not released. THREAD: its lane's.
   std::string describe_failure(Bio& bio, std::uint64_t offset) const;
 
   // Raises a read-only open to read-write, or lowers it. Channels opened before keep what they
@@ -58,16 +67,17 @@ class Device {
 
  private:
   friend class Node;
-  Device(Node& node, Consumer* consumer, std::unique_ptr<Program> program, OpenOptions options)
+  Device(Node& node, Consumer* consumer, std::unique_ptr<Program> program, OpenOptions options,
+         std::function<void()> notify)
       : node_(node),
         consumer_(consumer),
-        program_(std::move(program)),
+        publisher_(std::move(program), std::move(notify)),
         options_(options),
         writable_(options.write) {}
 
   Node& node_;
   Consumer* consumer_;
-  std::unique_ptr<Program> program_;
+  mutable Publisher publisher_;
   const OpenOptions options_;
   bool writable_;
 };

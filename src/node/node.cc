@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "class/list.h"
+#include "node/caretaker.h"
 #include "node/reader.h"
 #include "node/stack.h"
 #include "program/explain.h"
@@ -39,13 +40,13 @@ int depth_of(const Provider& provider) {
 
 Device::~Device() { node_.close(*this); }
 
-Result<std::unique_ptr<Channel>> Device::channel(Lane& lane,
-                                                 std::pmr::memory_resource* memory) const {
-  return Channel::open(lane, *program_, {.writable = writable_, .memory = memory});
+Result<std::unique_ptr<Channel>> Device::channel(Lane& lane, std::pmr::memory_resource* memory,
+                                                 DeviceWatcher* watcher) const {
+  return publisher_.open(lane, writable_, memory, watcher);
 }
 
 std::string Device::describe_failure(Bio& bio, std::uint64_t offset) const {
-  return ashlar::describe_failure(*program_, bio, offset);
+  return ashlar::describe_failure(bio.home->program, bio, offset);
 }
 
 Result<void> Device::set_writable(bool writable) {
@@ -81,7 +82,13 @@ Node::Node(const NodeOptions& options, Classes classes, std::unique_ptr<Lane> la
   topology_.set_listener(this);
 }
 
-Node::~Node() { topology_.set_listener(nullptr); }
+Node::~Node() {
+  awake_.store(nullptr);
+  caretaker_.reset();  // its copies have devices open
+  ASHLAR_ASSERT(devices_.empty());
+  reap();
+  topology_.set_listener(nullptr);
+}
 
 Result<Provider*> Node::add_image(const ImageOptions& options) {
   const std::lock_guard lock(control_);
@@ -97,16 +104,19 @@ Result<Provider*> Node::add_image(const ImageOptions& options) {
   return &disk;
 }
 
-Result<Geom*> Node::make_geom(std::string_view class_name, CreateRequest request) {
-  const ClassInfo* info = find_class(classes_, class_name);
-  if (info == nullptr) {
-    std::string known;
-    for (const ClassInfo* each : classes_) {
-      known += (known.empty() ? "" : ", ") + std::string(each->facts->name);
-    }
-    return make_error(Errc::not_found, "there is no class '{}'; known are: {}", class_name, known);
+Result<const ClassInfo*> Node::class_of(std::string_view name) const {
+  if (const ClassInfo* info = find_class(classes_, name)) return info;
+  std::string known;
+  for (const ClassInfo* each : classes_) {
+    known += (known.empty() ? "" : ", ") + std::string(each->facts->name);
   }
-  return topology_.create(*info, std::move(request));
+  return make_error(Errc::not_found, "there is no class '{}'; known are: {}", name, known);
+}
+
+Result<Geom*> Node::make_geom(std::string_view class_name, CreateRequest request) {
+  auto info = class_of(class_name);
+  if (!info) return info.error();
+  return topology_.create(**info, std::move(request));
 }
 
 Result<Geom*> Node::add_geom(std::string_view class_name, CreateRequest request, bool taste) {
@@ -162,16 +172,17 @@ Result<std::unique_ptr<Device>> Node::open(std::string_view name, const OpenOpti
   const std::lock_guard lock(control_);
   auto provider = topology_.find(name);
   if (!provider) return provider.error();
-  return open_locked(**provider, options);
+  return open_locked((*provider)->face(), options);
 }
 
 Result<std::unique_ptr<Device>> Node::open(Provider& provider, const OpenOptions& options) {
   const std::lock_guard lock(control_);
-  return open_locked(provider, options);
+  return open_locked(provider.face(), options);
 }
 
 Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const OpenOptions& options) {
   Consumer* consumer = topology_.attach(provider, options.user);
+  consumer->behalf = options.behalf;
   const Access wanted{1, options.write ? 1 : 0, options.exclusive ? 1 : 0};
   if (auto allowed = topology_.set_access(*consumer, wanted); !allowed) {
     topology_.detach(consumer);
@@ -183,14 +194,19 @@ Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const Open
     return program.error();
   }
   settle();
-  return std::unique_ptr<Device>(new Device(*this, consumer, std::move(*program), options));
+  std::unique_ptr<Device> device(
+      new Device(*this, consumer, std::move(*program), options, [this] { notify(); }));
+  devices_.push_back(device.get());
+  return device;
 }
 
 void Node::close(Device& device) {
   const std::lock_guard lock(control_);
-  device.program_.reset();
+  std::erase(devices_, &device);
+  device.publisher_.clear();
   topology_.detach(device.consumer_);
   settle();
+  notify();
 }
 
 Result<void> Node::orphan(std::string_view name) {

@@ -5,9 +5,13 @@
 // a request.
 #pragma once
 
+#include <atomic>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -19,6 +23,7 @@
 
 namespace ashlar {
 
+class Caretaker;          // node/caretaker.h
 struct StackDescription;  // node/stack.h
 
 struct NodeOptions {
@@ -66,6 +71,45 @@ class Node final : private TopologyListener {
   Result<std::unique_ptr<Device>> open(std::string_view name, const OpenOptions& options);
   Result<std::unique_ptr<Device>> open(Provider& provider, const OpenOptions& options);
 
+  // --- change under running requests (node/live.cc). Every open device whose stack is affected is
+  // compiled anew, and its lanes change over when they next poll; requests that have begun end on
+  // the program that they began with. Nothing waits for lanes: what was taken out is destroyed when
+  // the last of those requests has ended (settled). A refusal leaves everything as it was.
+  // Geoms are named by their device. Errors: as Topology's function of the same name, and not_found.
+
+  // Puts a geom in between the device `under` and its present users. With `further` devices: a
+  // class whose consumers join (mirror) copies to them, others get them when they are made.
+  Result<Geom*> insert(std::string_view under, std::string_view class_name, std::string name,
+                       ParameterTexts parameters = {}, const std::vector<std::string>& further = {});
+  // Takes a geom out; its users go to the device that it has the bytes of.
+  Result<void> remove(std::string_view name);
+  // What the geom has attached as `from` becomes `to`, a device with the same bytes: for requests
+  // on both at once there is no order but the users' own.
+  Result<void> replace(std::string_view geom, std::string_view from, std::string_view to);
+  // A further device joins the geom, and is copied to; the geom's status tells how far. Answers its
+  // place among the geom's consumers.
+  Result<std::uint32_t> add_leg(std::string_view geom, std::string_view device);
+  Result<void> remove_leg(std::string_view geom, std::string_view device);
+  // Gives parameters of a running geom other values.
+  Result<void> set(std::string_view geom, const ParameterTexts& parameters);
+  // Looks again at the size of what is behind a leaf; what is over it follows.
+  Result<void> rescan(std::string_view leaf);
+  // Closes an image or another geom that nobody uses. Errors: busy.
+  Result<void> destroy(std::string_view name);
+
+  // Frees what the last change has left and no request uses any more. Done by itself too, soon.
+  void reap();
+  // True where nothing is left of any change: every lane has changed over, and what was taken out
+  // is destroyed.
+  bool settled() const;
+
+  // Calls look(topology) while nobody changes the graph. THREAD: any.
+  template <typename Look>
+  auto inspect(Look&& look) const {
+    const std::lock_guard lock(control_);
+    return look(topology_);
+  }
+
   // A disk goes away: requests in flight end with `gone`, geoms over it wither.
   Result<void> orphan(std::string_view name);
 
@@ -81,6 +125,7 @@ class Node final : private TopologyListener {
 
   Node(const NodeOptions& options, Classes classes, std::unique_ptr<Lane> lane);
 
+  Result<const ClassInfo*> class_of(std::string_view name) const;
   Result<Geom*> make_geom(std::string_view class_name, CreateRequest request);
   Result<std::unique_ptr<Device>> open_locked(Provider& provider, const OpenOptions& options);
   void taste_from(Provider& first);
@@ -89,10 +134,24 @@ class Node final : private TopologyListener {
 
   void on_spoil(Provider& provider) override;
   void on_last_write_close(Provider& provider) override;
+  Result<void> on_change(std::span<Provider* const> restacked) override;
+
+  // node/live.cc
+  Result<void> prepare_change();
+  Result<Geom*> geom_of(std::string_view name);
+  void publish_change();
+  bool has(const Geom* geom) const;
+  void begin_leg(Geom* geom, std::uint32_t place);
+  void start_copy(Geom* geom, std::uint32_t place);
+  void later(std::function<void()> act);
+  void destroy_later(std::unique_ptr<Geom> geom);
+  void release_later(Consumer* hold);
+  std::optional<std::uint64_t> oldest_change() const;
+  void notify() noexcept;
 
   const NodeOptions options_;
-  const Classes classes_;         // all it knows, in the order in which they taste
-  std::recursive_mutex control_;  // recursive: a reader made during create() opens a device
+  const Classes classes_;                 // all it knows, in the order in which they taste
+  mutable std::recursive_mutex control_;  // recursive: a reader made during create() opens a device
   std::unique_ptr<Lane> lane_;    // for tasting, used under control_
   Topology topology_;
   std::vector<Doubt> doubts_;
@@ -100,6 +159,22 @@ class Node final : private TopologyListener {
   std::set<std::string> tasted_;  // names of the devices that classes were asked about
   std::vector<Provider*> spoiled_;
   std::vector<std::string> to_taste_;
+
+  // Changes under way. What a change left to be done waits for every program that it replaced.
+  struct Later {
+    std::uint64_t change;
+    std::function<void()> act;
+  };
+  struct Fresh {
+    Device* device;
+    std::unique_ptr<Program> program;
+  };
+  std::vector<Device*> devices_;
+  std::vector<Fresh> fresh_;  // compiled by on_change, not published yet
+  std::uint64_t changes_ = 0;
+  std::deque<Later> later_;
+  std::atomic<Caretaker*> awake_{nullptr};  // whom notify() tells
+  std::unique_ptr<Caretaker> caretaker_;    // from the first change on
 };
 
 }  // namespace ashlar

@@ -9,16 +9,21 @@ Result<std::unique_ptr<Channel>> Channel::open(Lane& lane, const Program& progra
                                                const ChannelOptions& options) {
   std::pmr::memory_resource& memory =
       options.memory != nullptr ? *options.memory : *std::pmr::new_delete_resource();
-  std::unique_ptr<Channel> channel(new Channel(lane, options.writable, memory));
+  std::unique_ptr<Channel> channel(new Channel(lane, options, memory));
   ++lane.channels_;
-  if (auto ready = channel->replace(program); !ready) return ready.error();
-  return channel;
+  auto ready = channel->replace(program);
+  if (ready) return channel;
+  channel->listener_ = nullptr;  // it was never there
+  return ready.error();
 }
 
 Channel::~Channel() {
   ASHLAR_ASSERT(in_flight() == 0);
   ASHLAR_ASSERT(waiting_.empty());
+  old_.clear();
+  current_.reset();
   --lane_.channels_;
+  if (listener_ != nullptr) listener_->on_closed(*this);
 }
 
 std::uint64_t Channel::in_flight() const noexcept {
@@ -74,9 +79,10 @@ bool Channel::uses(const Program& program) const noexcept {
 }
 
 void Channel::drop_retired() noexcept {
-  std::erase_if(old_, [](const auto& each) {
+  const std::size_t dropped = std::erase_if(old_, [](const auto& each) {
     return each->in_flight() == 0 && each->roots.free_count() == each->roots.total();
   });
+  if (dropped > 0 && listener_ != nullptr) listener_->on_retired(*this);
 }
 
 bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {

@@ -20,9 +20,23 @@
 
 namespace ashlar {
 
+class Channel;
+
+// Whoever wants to know what becomes of a channel: the device that it leads into.
+// THREAD: the lane's.
+class ChannelListener {
+ public:
+  virtual ~ChannelListener() = default;
+  // uses() has become false for a program. Not told of those that end with the channel.
+  virtual void on_retired(Channel& channel) noexcept = 0;
+  // The channel is gone; only its address may be used.
+  virtual void on_closed(Channel& channel) noexcept = 0;
+};
+
 struct ChannelOptions {
   bool writable = false;
   std::pmr::memory_resource* memory = nullptr;  // null: new and delete
+  ChannelListener* listener = nullptr;          // outlives the channel
 };
 
 class Channel {
@@ -115,8 +129,8 @@ class Channel {
  private:
   friend class Context;
   friend class Lane;
-  Channel(Lane& lane, bool writable, std::pmr::memory_resource& memory)
-      : lane_(lane), memory_(memory), writable_(writable) {}
+  Channel(Lane& lane, const ChannelOptions& options, std::pmr::memory_resource& memory)
+      : lane_(lane), memory_(memory), listener_(options.listener), writable_(options.writable) {}
 
   bool accept(Bio& bio, const Generation& home) noexcept {
     const Edge& entry = home.program.entry;
@@ -142,6 +156,7 @@ class Channel {
 
   Lane& lane_;
   std::pmr::memory_resource& memory_;
+  ChannelListener* listener_;
   const bool writable_;
   std::unique_ptr<Generation> current_;
   std::vector<std::unique_ptr<Generation>> old_;

@@ -17,6 +17,7 @@ namespace {
 // The worker of a detached geom, kept with the geom for all programs.
 struct WorkerRuntime final : GeomRuntime {
   WorkerRuntime(const Clock& clock, WorkerDriver* driver) : worker(clock, driver) {}
+  void forget(const void* body) override { worker.forget(body); }
   Worker worker;
 };
 

@@ -100,6 +100,12 @@ void Context::ask_again(Bio& bio) noexcept {
   enqueue(bio, BioDirection::complete);
 }
 
+void Context::again(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  ASHLAR_ASSERT(bio.outstanding == 0);
+  enqueue(bio, BioDirection::down);
+}
+
 // --- cancelling
 // -----------------------------------------------------------------------------------
 

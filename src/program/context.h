@@ -70,6 +70,10 @@ class Context {
   // and may split there, which resume() cannot.
   void ask_again(Bio& bio) noexcept;
 
+  // A step that answered held() gets its bio once more, as if it had only now come. From elsewhere
+  // than on_request; in place of resume().
+  void again(Bio& bio) noexcept;
+
   // The engine of the lane. REQUIRES: the step's class has Placement::lane.
   Engine& engine() noexcept {
     ASHLAR_ASSERT(engine_ != nullptr);
@@ -103,7 +107,7 @@ class Context {
   virtual void room_in(Mailbox& box) noexcept = 0;
 
   // `box`, whose sender this is, is about to end. THREAD: any.
-  virtual void forget(Mailbox& box) noexcept = 0;
+  virtual void drop(Mailbox& box) noexcept = 0;
 
   // What the bodies keep in this context; classes use local_of() (program/local.h).
   LocalTable& locals() noexcept { return locals_; }

@@ -27,7 +27,7 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
 
 Generation::~Generation() {
   ASHLAR_ASSERT(in_flight() == 0);
-  for (std::size_t i = 0; i < program.hops.size(); ++i) mail[i].down.sender->forget(mail[i].down);
+  for (std::size_t i = 0; i < program.hops.size(); ++i) mail[i].down.sender->drop(mail[i].down);
   for (void* body : held_locals_) lane.locals().release(body);
 }
 

@@ -125,7 +125,7 @@ void Lane::room_in(Mailbox& box) noexcept {
   notice(lock);
 }
 
-void Lane::forget(Mailbox& box) noexcept {
+void Lane::drop(Mailbox& box) noexcept {
   const MutexLock lock(mutex_);
   if (box.room_link.linked()) box.room_link.unlink();
 }

@@ -46,7 +46,7 @@ class Lane final : public Context {
 
   void deliver(Mailbox& box) noexcept override;
   void room_in(Mailbox& box) noexcept override;
-  void forget(Mailbox& box) noexcept override;
+  void drop(Mailbox& box) noexcept override;
   // Runs `task` on the lane's thread, in wait() or poll(). THREAD: any.
   void post_task(std::function<void()> task);
   void request_attention() override {

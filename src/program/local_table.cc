@@ -49,7 +49,12 @@ void LocalTable::hold(void* body, MakeLocalFn make, Context& cx) {
 void LocalTable::release(const void* body) noexcept {
   Place& place = place_of(body);
   ASHLAR_ASSERT(place.body == body && place.uses > 0);
-  if (--place.uses > 0) return;
+  if (--place.uses == 0) forget(body);
+}
+
+void LocalTable::forget(const void* body) noexcept {
+  Place& place = place_of(body);
+  ASHLAR_ASSERT(place.body == body);
   const std::unique_ptr<LocalState> ended = std::move(place.state);
   place = Place{};
   --taken_;

@@ -36,6 +36,9 @@ class LocalTable {
   // Ends one use; the last ends the state. REQUIRES: held.
   void release(const void* body) noexcept;
 
+  // Ends the state of `body`, whatever uses were counted. REQUIRES: it is there.
+  void forget(const void* body) noexcept;
+
   // The state of `body`, made now when it is not there.
   LocalState& find_or_make(void* body, MakeLocalFn make, Context& cx);
 

@@ -55,7 +55,7 @@ void Worker::room_in(Mailbox& box) noexcept {
   wake_.notify_one();
 }
 
-void Worker::forget(Mailbox& box) noexcept {
+void Worker::drop(Mailbox& box) noexcept {
   const MutexLock lock(mutex_);
   if (box.room_link.linked()) box.room_link.unlink();
 }
@@ -66,8 +66,20 @@ void Worker::request_cancel_scan() noexcept {
   wake_.notify_one();
 }
 
+void Worker::forget(const void* body) {
+  if (driver_ != nullptr) {
+    if (locals().find(body) != nullptr) locals().forget(body);
+    return;
+  }
+  const MutexLock lock(mutex_);
+  while (to_forget_ != nullptr) forgotten_.wait(mutex_);
+  to_forget_ = body;
+  wake_.notify_one();
+  while (to_forget_ == body) forgotten_.wait(mutex_);
+}
+
 bool Worker::ready() const noexcept {
-  return stop_ || scan_wanted_ || !const_cast<Mail&>(mail_).empty();
+  return stop_ || scan_wanted_ || to_forget_ != nullptr || !const_cast<Mail&>(mail_).empty();
 }
 
 void Worker::wait() noexcept {
@@ -83,17 +95,27 @@ void Worker::wait() noexcept {
   }
 }
 
+void Worker::forget_now(const void* body) {
+  if (locals().find(body) != nullptr) locals().forget(body);
+  const MutexLock lock(mutex_);
+  to_forget_ = nullptr;
+  forgotten_.notify_all();
+}
+
 void Worker::main() noexcept {
   for (;;) {
     Arrived arrived;
     bool scan = false;
+    const void* forgotten = nullptr;
     {
       const MutexLock lock(mutex_);
       wait();
       take(mail_, arrived);
       scan = std::exchange(scan_wanted_, false);
+      forgotten = to_forget_;
       if (stop_ && arrived.bios.empty() && !has_work()) return;
     }
+    if (forgotten != nullptr) forget_now(forgotten);
     work(arrived, scan);
   }
 }

@@ -35,7 +35,12 @@ class Worker final : public Context {
 
   void deliver(Mailbox& box) noexcept override;
   void room_in(Mailbox& box) noexcept override;
-  void forget(Mailbox& box) noexcept override;
+  void drop(Mailbox& box) noexcept override;
+
+  // Ends what this worker keeps for `body` (LocalState), and returns when that is done.
+  // REQUIRES: no request runs `body` any more. THREAD: any but the worker's.
+  void forget(const void* body);
+
   void request_cancel_scan() noexcept override;
   void request_attention() override { request_cancel_scan(); }
 
@@ -52,6 +57,7 @@ class Worker final : public Context {
   unsigned work(Arrived& arrived, bool scan) noexcept;
   bool ready() const noexcept ASHLAR_REQUIRES(mutex_);
   void wait() noexcept ASHLAR_REQUIRES(mutex_);
+  void forget_now(const void* body);
 
   mutable Mutex mutex_;
   CondVar wake_;
@@ -60,6 +66,8 @@ class Worker final : public Context {
   bool stop_ ASHLAR_GUARDED_BY(mutex_) = false;
   bool scan_wanted_ ASHLAR_GUARDED_BY(mutex_) = false;
   WorkerDriver* const driver_;
+  const void* to_forget_ ASHLAR_GUARDED_BY(mutex_) = nullptr;
+  CondVar forgotten_;
   std::thread thread_;  // last: it starts when all else is there
 };
 

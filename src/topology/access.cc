@@ -2,7 +2,6 @@
 #include "topology/access.h"
 
 #include <algorithm>
-#include <deque>
 
 namespace ashlar {
 namespace {
@@ -13,6 +12,13 @@ Access wanted_below(const Geom& geom, Access above) {
   const bool open = above.read > 0 || above.write > 0;
   if (geom.facts().claims_consumers && open) below.exclusive = std::max(below.exclusive, 1);
   return below;
+}
+
+bool same_party(const Consumer& a, const Consumer& b) {
+  const auto party = [](const Consumer& each) {
+    return each.behalf != nullptr ? each.behalf : each.geom;
+  };
+  return &a == &b || (party(a) != nullptr && party(a) == party(b));
 }
 
 std::string who(const Consumer& consumer) {
@@ -47,8 +53,14 @@ Error refuse_writing(const Provider& provider) {
 
 AccessPlan::AccessPlan(Consumer& consumer, Access wanted) {
   planned_[&consumer] = wanted;
-  std::deque<Provider*> reached;
-  if (consumer.provider != nullptr) reached.push_back(consumer.provider);
+  if (consumer.provider != nullptr) follow_down({consumer.provider});
+}
+
+AccessPlan::AccessPlan(std::span<Provider* const> roots) {
+  follow_down({roots.begin(), roots.end()});
+}
+
+void AccessPlan::follow_down(std::deque<Provider*> reached) {
   while (!reached.empty()) {
     Provider& provider = *reached.front();
     reached.pop_front();
@@ -95,7 +107,7 @@ Result<void> AccessPlan::check() const {
     for (const Consumer* holder : provider.consumers) {
       if (planned(*holder).exclusive == 0) continue;
       for (const Consumer* writer : provider.consumers) {
-        if (writer == holder || planned(*writer).write == 0) continue;
+        if (same_party(*writer, *holder) || planned(*writer).write == 0) continue;
         const bool holder_was_first = holder->access.exclusive > 0;
         return make_error(Errc::busy, "{}: {} {}", provider.name,
                           holder_was_first ? who(*holder) : who(*writer),
@@ -123,12 +135,8 @@ Result<void> AccessPlan::apply() {
     }
     return result.error();
   }
-  for (const auto& [consumer, access] : planned_) {
-    if (consumer->provider != nullptr) {
-      consumer->provider->access = consumer->provider->access - consumer->access + access;
-    }
-    consumer->access = access;
-  }
+  for (const auto& [consumer, access] : planned_) consumer->access = access;
+  for (const Change& change : changes_) change.provider->access = change.after;
   return {};
 }
 

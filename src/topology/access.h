@@ -1,8 +1,10 @@
 // GEOM's access rules over a path, planned as a whole before anything changes.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +17,10 @@ class AccessPlan {
  public:
   // Follows the path down from `consumer`; computes, changes nothing.
   AccessPlan(Consumer& consumer, Access wanted);
+
+  // For a graph in which consumers were attached elsewhere, while the counts are still the old
+  // ones: what follows below `roots`, the devices that gained or lost a consumer.
+  explicit AccessPlan(std::span<Provider* const> roots);
 
   // Errors: busy, read_only, gone.
   Result<void> check() const;
@@ -34,6 +40,7 @@ class AccessPlan {
   Access planned(const Consumer& consumer) const;
   Access planned_sum(const Provider& provider) const;
   void follow(Provider& provider);
+  void follow_down(std::deque<Provider*> reached);
 
   std::map<Consumer*, Access> planned_;
   std::set<const Provider*> followed_;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,6 +40,8 @@ struct ClassFacts {
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
+  // Further consumers may join a running geom, and leave it: on_consumer_added, on_consumer_removed.
+  bool consumers_join = false;
 };
 
 // "The bytes [start, start + length) of this provider are those of `consumer` from `offset`."
@@ -64,6 +67,46 @@ struct ProviderPlan {
 struct ConsumerByte {
   std::uint32_t consumer = 0;
   std::uint64_t offset = 0;
+};
+
+// What a class may look at while a geom of it is made or changed.
+struct ConsumerView {
+  std::string name{};
+  std::uint64_t size_bytes = 0;
+  Limits limits;
+  TasteReader* reader = nullptr;  // reads this consumer; valid during create() only, else null
+};
+
+// How a consumer that has joined is filled while requests run: the bytes of the geom are copied to
+// it, range by range, by whoever drives the copy (node/leg_copy.h). Offered by a body whose
+// consumers join.
+//
+// THREAD: the copier's, but for `ready`, which is called on any thread, without a lock.
+class CopyGate {
+ public:
+  virtual ~CopyGate() = default;
+
+  // From now on every change goes to `consumer` too. Requests that began before may still miss it:
+  // the copy starts when the last of them has ended.
+  virtual void begin(std::uint32_t consumer) noexcept = 0;
+  // False where the consumer has been dropped or taken out meanwhile: the copy is of no use.
+  virtual bool wanted(std::uint32_t consumer) const noexcept = 0;
+
+  // Keeps changes of `range` back. True: none is under way there. False: `ready` is called, once,
+  // when the last one has ended; or never, when unlock() comes first. One range at a time.
+  virtual bool lock(Extent range, std::function<void()> ready) = 0;
+  virtual void unlock() noexcept = 0;
+
+  // A range that was copied and may differ since, because a change of it ended midway.
+  virtual std::optional<Extent> next_spoiled() = 0;
+
+  virtual void progress(std::uint32_t consumer, std::uint64_t done_bytes,
+                        std::uint64_t total_bytes) noexcept = 0;
+  // All is copied: the consumer is read from now on. False where it is not wanted any more, or a
+  // range was spoiled meanwhile.
+  virtual bool finish(std::uint32_t consumer) noexcept = 0;
+  // The copy failed: the consumer is dropped.
+  virtual void fail(std::uint32_t consumer, Errc error) noexcept = 0;
 };
 
 // A running instance of a class: what the topology needs of it. Asked on the control thread.
@@ -114,6 +157,35 @@ class GeomBody {
     return all;
   }
 
+  // The consumer that has the same bytes at the same places as this geom's only provider, so that
+  // the geom may be put in above a device that is in use, and taken out again. Nothing: none has.
+  virtual std::optional<std::uint32_t> same_bytes() const { return std::nullopt; }
+
+  // --- change while requests run; `consumers_join` classes
+  // Consumer `index` is about to join; it is not to be used until copy_gate()->begin(). Its place
+  // is new, or that of one that left before. Errors refuse it, and nothing has changed.
+  virtual Result<void> on_consumer_added(std::uint32_t /*index*/, const ConsumerView& /*view*/) {
+    return make_error(Errc::unsupported, "takes no further device while it runs");
+  }
+  // Consumer `index` is about to leave; it gets no request that begins from now on. Requests that
+  // have begun end on it. Errors refuse it, and nothing has changed.
+  virtual Result<void> on_consumer_removed(std::uint32_t /*index*/) {
+    return make_error(Errc::unsupported, "gives up no device while it runs");
+  }
+  // Null: consumers that join need no copy.
+  virtual CopyGate* copy_gate() { return nullptr; }
+
+  // Takes other values for its parameters; all of them are given, checked against the class's
+  // facts. Errors: unsupported, and nothing has changed.
+  virtual Result<void> on_set(const Parameters& /*parameters*/) {
+    return make_error(Errc::unsupported, "its parameters stay as they are while it runs");
+  }
+
+  // For a leaf: the size of what is behind it, looked at again. Nothing: it cannot change.
+  virtual Result<std::optional<std::uint64_t>> on_rescan() {
+    return std::optional<std::uint64_t>();
+  }
+
   // Key and value pairs for `tree` and status, such as {"legs", "2 of 2"}.
   virtual std::vector<std::pair<std::string, std::string>> status() const { return {}; }
 };
@@ -125,14 +197,6 @@ struct GeomPlan {
   std::vector<std::string> evidence;  // why it was recognised, sentences
   std::vector<std::string> doubts;    // what does not fit
   int confidence = 0;                 // taste: 1 to 100; the highest offer wins
-};
-
-// What a class may look at while a geom of it is made.
-struct ConsumerView {
-  std::string name{};
-  std::uint64_t size_bytes = 0;
-  Limits limits;
-  TasteReader* reader = nullptr;  // reads this consumer; valid during create() only
 };
 
 struct CreateArguments {

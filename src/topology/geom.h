@@ -52,14 +52,20 @@ struct Provider {
   std::string detail;
   std::uint64_t size_bytes = 0;
   bool read_only = false;
+  bool read_only_itself = false;  // not because of what lies below
   Errc orphaned = Errc::ok;  // set once: why the device is gone
   Limits limits;
   std::vector<MapExtent> map;
   std::optional<PartitionFacts> partition;
   std::vector<Consumer*> consumers;  // attached to it
   Access access;                     // the sum of theirs
+  // The device above that was put in beneath this one's users: whoever asks for this device by
+  // name means that one. Null: nothing was put in.
+  Provider* stand_in = nullptr;
 
   bool is_map() const { return !map.empty(); }
+  // What a new user of this device gets.
+  Provider& face() { return stand_in == nullptr ? *this : stand_in->face(); }
 };
 
 struct Consumer {
@@ -68,12 +74,17 @@ struct Consumer {
   Provider* provider = nullptr;  // null: detached, the leg is lost
   Access access;
   std::string user;  // for messages, when geom is null: "nbd export p1"
+  // A user that works for this geom, and so is not in the way of what the geom holds.
+  const Geom* behalf = nullptr;
 };
 
 // What a layer above (program) hangs on a geom: for instance the worker of a detached class.
 class GeomRuntime {
  public:
   virtual ~GeomRuntime() = default;
+  // Lets go of what it keeps for `body` (LocalState), whose geom is about to be destroyed while
+  // this one lives on. No request runs `body` any more. Returns when it is done.
+  virtual void forget(const void* body) = 0;
 };
 
 class Geom {

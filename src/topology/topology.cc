@@ -6,6 +6,7 @@
 #include <set>
 
 #include "topology/access.h"
+#include "topology/surgery.h"
 
 namespace ashlar {
 namespace {
@@ -18,21 +19,6 @@ std::string_view last_part(std::string_view name) {
 
 std::string full_name(const std::string& geom, const std::string& relative) {
   return relative.empty() ? geom : geom + "/" + relative;
-}
-
-// Limits of a provider from those below and the class's policies.
-Limits stacked_limits(const Geom& geom, const Provider& provider) {
-  Limits limits;
-  bool first = true;
-  for (const auto& consumer : geom.consumers()) {
-    if (consumer->provider == nullptr) continue;
-    limits = first ? consumer->provider->limits : stack_limits(limits, consumer->provider->limits);
-    first = false;
-  }
-  if (!provider.is_map()) limits.ops = limits.ops & geom.facts().policies.ops();
-  geom.body().adjust_limits(provider.index, limits);
-  if (provider.read_only) limits.ops = limits.ops & OpSet::read_only();
-  return limits;
 }
 
 // The block size of what a map reaches: a map must not shift requests off its alignment.
@@ -80,26 +66,6 @@ void drop_unfit(const ClassInfo& info, const CreateRequest& request, GeomPlan& p
     if (!fits) plan.doubts.push_back(fits.error().message);
     return !fits.ok();
   });
-}
-
-// Gives a map its new extents, cut off at the first byte that the devices below have no room for.
-void remap(Provider& provider, std::vector<MapExtent> map, std::span<const std::uint64_t> sizes) {
-  const std::uint32_t block = provider.limits.block_bytes;
-  std::uint64_t size = 0;
-  std::size_t kept = 0;
-  while (kept < map.size()) {
-    MapExtent& extent = map[kept];
-    const std::uint64_t below = align_down(sizes[extent.consumer], block);
-    const std::uint64_t room = extent.offset < below ? below - extent.offset : 0;
-    const bool whole = extent.length <= room;
-    extent.length = std::min(extent.length, room);
-    size += extent.length;
-    if (extent.length > 0) ++kept;
-    if (!whole) break;
-  }
-  map.resize(kept);
-  provider.map = std::move(map);
-  provider.size_bytes = size;
 }
 
 }  // namespace
@@ -230,7 +196,7 @@ Result<Geom*> Topology::adopt(const ClassInfo& info, CreateRequest request, Geom
     provider->size_bytes = each.size_bytes;
     provider->map = std::move(each.map);
     provider->partition = std::move(each.partition);
-    provider->read_only = each.read_only;
+    provider->read_only = provider->read_only_itself = each.read_only;
     for (const auto& consumer : geom->consumers_) {
       provider->read_only = provider->read_only || consumer->provider->read_only;
     }
@@ -294,14 +260,18 @@ Result<void> Topology::set_access(Consumer& consumer, Access wanted) {
   AccessPlan plan(consumer, wanted);
   if (auto allowed = plan.check(); !allowed) return allowed;
   if (auto applied = plan.apply(); !applied) return applied;
-  if (listener_ == nullptr) return {};
+  tell_access(plan);
+  return {};
+}
+
+void Topology::tell_access(const AccessPlan& plan) {
+  if (listener_ == nullptr) return;
   for (const AccessPlan::Change& change : plan.changes()) {
     if (change.before.write == 0 && change.after.write > 0) listener_->on_spoil(*change.provider);
     if (change.before.write > 0 && change.after.write == 0) {
       listener_->on_last_write_close(*change.provider);
     }
   }
-  return {};
 }
 
 void Topology::orphan(Provider& first, Errc reason) {
@@ -320,35 +290,6 @@ void Topology::orphan(Provider& first, Errc reason) {
       if (geom.body_->on_consumer_lost(consumer->index)) continue;
       geom.withering_ = true;
       for (const auto& above : geom.providers_) reached.push_back(above.get());
-    }
-  }
-}
-
-void Topology::resize(Provider& first, std::uint64_t size_bytes) {
-  if (first.size_bytes == size_bytes) return;
-  first.size_bytes = size_bytes;
-  std::deque<Provider*> reached = {&first};
-  while (!reached.empty()) {
-    Provider& provider = *reached.front();
-    reached.pop_front();
-    if (listener_ != nullptr) listener_->on_restack(provider);
-    for (Consumer* consumer : provider.consumers) {
-      if (consumer->geom == nullptr) continue;
-      Geom& geom = *consumer->geom;
-      std::vector<std::uint64_t> sizes;
-      for (const auto& each : geom.consumers_) {
-        sizes.push_back(each->provider != nullptr ? each->provider->size_bytes : 0);
-      }
-      const auto grown = geom.body_->on_resize(sizes);
-      for (const auto& above : geom.providers_) {
-        auto fresh = geom.body_->on_remap(above->index, sizes);
-        if (fresh || above->is_map()) {
-          remap(*above, fresh ? std::move(*fresh) : above->map, sizes);
-        } else if (grown) {
-          above->size_bytes = *grown;
-        }
-        reached.push_back(above.get());
-      }
     }
   }
 }

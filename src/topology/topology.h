@@ -9,8 +9,8 @@
 // THREAD: the control thread only.
 // INVARIANTS: (1) a provider's access is the sum of its consumers'; (2) where a consumer holds a
 // provider exclusively, no other consumer has it open for writing; (3) a geom is destroyed only
-// when nothing is attached to its providers; (4) the graph has no cycle: consumers are given at
-// creation.
+// when nothing is attached to its providers; (4) the graph has no cycle, and geoms() lists what is
+// below before what is above.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,12 @@ struct TopologyListener {
   virtual ~TopologyListener() = default;
   // The device is gone; requests must come to an end.
   virtual void on_orphan(Provider& /*provider*/) {}
-  // The device has a new size or new limits: programs over it are out of date.
+  // The device has a new size or new limits, or other devices below it: programs over it are out
+  // of date.
   virtual void on_restack(Provider& /*provider*/) {}
+  // A change of the graph is allowed and about to be made: the graph looks as it will, with
+  // `restacked` as in on_restack, which follows. An error undoes it.
+  virtual Result<void> on_change(std::span<Provider* const> /*restacked*/) { return {}; }
   // Somebody opened `provider` for writing: what was tasted on it and is not in use is stale.
   virtual void on_spoil(Provider& /*provider*/) {}
   // The last writer of `provider` closed: it may be tasted anew.
@@ -44,6 +48,9 @@ struct CreateRequest {
   std::vector<Provider*> over{};  // consumers, in order
   ParameterTexts parameters{};
 };
+
+class AccessPlan;
+class Surgery;  // topology/surgery.h
 
 class Topology {
  public:
@@ -88,6 +95,28 @@ class Topology {
   // A leaf changed size; geoms over it follow as their classes say.
   void resize(Provider& provider, std::uint64_t size_bytes);
 
+  // --- change under running requests. Each is checked for the whole path before anything changes:
+  // access, sizes, limits, cycles; a refusal leaves everything as it was. What requests that have
+  // begun still use is handed out, to be destroyed or detached when they have ended: geoms that
+  // were taken out, and holds, consumers that keep a device open as it was.
+
+  // Makes a geom over `request.over`, whose first device is in use, and puts it in between that and
+  // all its present users. Errors: as create(); unsupported where the class has bytes of its own;
+  // invalid where its device is not as the users know it.
+  Result<Geom*> insert(const ClassInfo& info, CreateRequest request);
+  // The opposite: its users go to what is below.
+  Result<std::unique_ptr<Geom>> take_out(Geom& geom);
+  // Consumer `index` of `geom` goes to another device, with the same bytes. Returns the hold.
+  Result<Consumer*> reattach(Geom& geom, std::uint32_t index, Provider& to);
+  // A further consumer joins; its place.
+  Result<std::uint32_t> add_consumer(Geom& geom, Provider& below);
+  // Consumer `index` leaves. Returns the hold.
+  Result<Consumer*> remove_consumer(Geom& geom, std::uint32_t index);
+  // Gives parameters other values; those not named keep theirs. The size may follow.
+  Result<void> set(Geom& geom, const ParameterTexts& texts);
+  // Looks again at what is behind a leaf: its size. Errors: as the class says.
+  Result<void> rescan(Geom& leaf);
+
   // By name, or by alias or last part of the name where only one device has it.
   // Errors: not_found (with near names), ambiguous (with the candidates).
   Result<Provider*> find(std::string_view name) const;
@@ -99,10 +128,18 @@ class Topology {
   Result<Geom*> adopt(const ClassInfo& info, CreateRequest request, GeomPlan plan, bool tasted);
   Result<void> check_plan(const ClassInfo& info, const CreateRequest& request,
                           const GeomPlan& plan) const;
+  friend class Surgery;
+
   void remove(Geom& geom);
+  Consumer* make_hold(Consumer& consumer);
+  void drop_hold(Consumer* hold);
+  // `also`: a device below which counts change although it gained and lost no consumer.
+  Result<void> settle(Surgery& surgery, bool may_shrink, Provider* also = nullptr);
+  Result<void> try_resize(Provider& provider, std::uint64_t size_bytes);
+  void tell_access(const AccessPlan& plan);
   std::unique_ptr<TasteReader> make_reader(Provider& provider) const;
 
-  std::vector<std::unique_ptr<Geom>> geoms_;  // in order of creation: consumers before users
+  std::vector<std::unique_ptr<Geom>> geoms_;  // what is below before what is above
   std::map<std::string, Provider*, std::less<>> names_;
   std::vector<std::unique_ptr<Consumer>> users_;
   ReaderFactory make_reader_;

@@ -87,6 +87,8 @@ class Delay final : public StepClass<Delay, DelayPad> {
     cx.resume(bio, Verdict::done());
   }
 
+  std::optional<std::uint32_t> same_bytes() const override { return 0; }
+
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override {
     return sizes[0];
   }

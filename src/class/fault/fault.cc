@@ -185,6 +185,8 @@ class FaultStep final : public StepClass<FaultStep, FaultPad> {
     return Verdict::done();
   }
 
+  std::optional<std::uint32_t> same_bytes() const override { return 0; }
+
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override {
     return sizes[0];
   }

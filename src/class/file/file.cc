@@ -112,6 +112,12 @@ class File final : public StepClass<File, FilePad> {
     return {};
   }
 
+  Result<std::optional<std::uint64_t>> on_rescan() override {
+    const auto size = file_->look_again();
+    if (!size) return size.error();
+    return std::optional(align_down(*size, block_));
+  }
+
   void on_gone(std::uint32_t) noexcept override {
     target_.gone.store(true, std::memory_order_relaxed);
     lanes_.request_attention();

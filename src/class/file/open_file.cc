@@ -101,6 +101,12 @@ Result<void> OpenFile::open_for_reading() {
   return {};
 }
 
+Result<std::uint64_t> OpenFile::look_again() {
+  if (fstat(fd_, &status_) != 0) return failure(errno, "cannot look at its size");
+  if (auto measured = measure(); !measured) return measured.error();
+  return size_bytes_;
+}
+
 Result<void> OpenFile::measure() {
   if (is_block_device()) return measure_device();
   size_bytes_ = static_cast<std::uint64_t>(status_.st_size);

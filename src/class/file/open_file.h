@@ -35,6 +35,8 @@ class OpenFile {
   const struct stat& status() const { return status_; }
   bool is_block_device() const { return S_ISBLK(status_.st_mode); }
   std::uint64_t size_bytes() const { return size_bytes_; }
+  // The size now. Errors: what the system says.
+  Result<std::uint64_t> look_again();
   std::uint32_t logical_block_bytes() const { return logical_block_bytes_; }  // 512 for a file
   bool device_is_read_only() const { return device_is_read_only_; }
   std::uint64_t discard_granularity_bytes() const;

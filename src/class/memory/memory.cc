@@ -2,6 +2,7 @@
 // zeros.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -40,9 +41,10 @@ class Memory final : public StepClass<Memory> {
       .parameters = kParameters,
   };
 
-  Memory(std::byte* data, std::uint64_t size, std::uint32_t block)
-      : data_(data), size_(size), block_(block) {}
-  ~Memory() override { munmap(data_, size_); }
+  explicit Memory(std::uint32_t block) : block_(block) {}
+  ~Memory() override {
+    for (std::uint32_t i = 0; i < count_; ++i) munmap(stretches_[i].data, stretches_[i].length);
+  }
 
   static Result<GeomPlan> create(const CreateArguments& arguments) {
     const std::uint64_t block = arguments.parameters.number("block");
@@ -51,15 +53,10 @@ class Memory final : public StepClass<Memory> {
     }
     const std::uint64_t size = align_down(arguments.parameters.number("size"), block);
     if (size == 0) return make_error(Errc::invalid, "memory: the size is less than one block");
-    void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data == MAP_FAILED) {
-      return make_error(Errc::no_memory, "memory: no room for {}: {}", format_bytes(size),
-                        std::strerror(errno));
-    }
+    auto body = std::make_unique<Memory>(static_cast<std::uint32_t>(block));
+    if (auto room = body->add(size); !room) return room.error();
     GeomPlan plan;
-    plan.body = std::make_unique<Memory>(static_cast<std::byte*>(data), size,
-                                         static_cast<std::uint32_t>(block));
+    plan.body = std::move(body);
     plan.providers.push_back({.size_bytes = size});
     return plan;
   }
@@ -69,6 +66,17 @@ class Memory final : public StepClass<Memory> {
     limits.discard_granularity_bytes = kPageBytes;
   }
 
+  // It grows; what is there stays where it is, for lanes that are at work on it.
+  Result<void> on_set(const Parameters& parameters) override {
+    const std::uint64_t size = align_down(parameters.number("size"), block_);
+    if (parameters.number("block") != block_ || size < size_) {
+      return make_error(Errc::unsupported, "while it runs it only grows: size = {} or more, block = {}",
+                        size_, block_);
+    }
+    return size == size_ ? Result<void>() : add(size - size_);
+  }
+  Result<std::optional<std::uint64_t>> on_rescan() override { return std::optional(size_); }
+
   void on_gone(std::uint32_t) noexcept override { gone_.store(true, std::memory_order_relaxed); }
 
   Verdict on_request(Bio& bio, NoPad&, Context&) noexcept {
@@ -76,42 +84,91 @@ class Memory final : public StepClass<Memory> {
       bio.fail(Errc::gone);
       return Verdict::done();
     }
-    std::byte* const at = data_ + bio.offset;
-    switch (bio.op) {
-      case Op::read:
-        bio.payload.copy_from(at, bio.length);
-        break;
-      case Op::write:
-        bio.payload.copy_to(at, bio.length);
-        break;
-      case Op::flush:
-        break;
-      case Op::discard:
-      case Op::write_zeroes:
-        zero(bio.offset, bio.length);
-        break;
+    const Stretch& first = stretches_.front();
+    if (bio.end() <= first.length) [[likely]] {
+      act(bio, first.data + bio.offset, 0, bio.length);
+    } else {
+      act_across(bio);
     }
     bio.succeed();
     return Verdict::done();
   }
 
  private:
+  // Pieces of memory that lie one behind the other on the device: one, and one for each time that
+  // it has grown.
+  static constexpr std::uint32_t kMostStretches = 64;
+  struct Stretch {
+    std::byte* data = nullptr;
+    std::uint64_t start = 0;
+    std::uint64_t length = 0;
+  };
+
+  // THREAD: the control thread. Requests to the new bytes come with a program of the new size.
+  Result<void> add(std::uint64_t length) {
+    if (count_ == kMostStretches) {
+      return make_error(Errc::unsupported, "it has grown {} times, and does not once more",
+                        kMostStretches - 1);
+    }
+    void* data = mmap(nullptr, length, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED) {
+      return make_error(Errc::no_memory, "memory: no room for {}: {}", format_bytes(length),
+                        std::strerror(errno));
+    }
+    stretches_[count_++] = {static_cast<std::byte*>(data), size_, length};
+    size_ += length;
+    return {};
+  }
+
+  // `length` bytes of the request, from `skip` on, which lie at `at`.
+  static void act(Bio& bio, std::byte* at, std::uint64_t skip, std::uint64_t length) noexcept {
+    switch (bio.op) {
+      case Op::read:
+        bio.payload.from(skip).copy_from(at, length);
+        break;
+      case Op::write:
+        bio.payload.from(skip).copy_to(at, length);
+        break;
+      case Op::flush:
+        break;
+      case Op::discard:
+      case Op::write_zeroes:
+        zero(at, length);
+        break;
+    }
+  }
+
+  void act_across(Bio& bio) noexcept {
+    std::uint64_t skip = 0;
+    for (const Stretch* each = stretches_.data(); skip < bio.length; ++each) {
+      const std::uint64_t offset = bio.offset + skip;
+      if (offset >= each->start + each->length) continue;
+      const std::uint64_t within_it = offset - each->start;
+      const std::uint64_t length = std::min(bio.length - skip, each->length - within_it);
+      act(bio, each->data + within_it, skip, length);
+      skip += length;
+    }
+  }
+
   // Whole pages go back to the system, the rest is overwritten.
-  void zero(std::uint64_t offset, std::uint64_t length) noexcept {
+  static void zero(std::byte* at, std::uint64_t length) noexcept {
+    const auto offset = reinterpret_cast<std::uintptr_t>(at);
     const std::uint64_t end = offset + length;
     const std::uint64_t first = align_up(offset, kPageBytes);
     const std::uint64_t last = align_down(end, kPageBytes);
-    if (first >= last || madvise(data_ + first, last - first, MADV_DONTNEED) != 0) {
-      std::memset(data_ + offset, 0, length);
+    if (first >= last || madvise(at + (first - offset), last - first, MADV_DONTNEED) != 0) {
+      std::memset(at, 0, length);
       return;
     }
-    std::memset(data_ + offset, 0, first - offset);
-    std::memset(data_ + last, 0, end - last);
+    std::memset(at, 0, first - offset);
+    std::memset(at + (last - offset), 0, end - last);
   }
 
-  std::byte* const data_;
-  const std::uint64_t size_;
   const std::uint32_t block_;
+  std::array<Stretch, kMostStretches> stretches_;
+  std::uint32_t count_ = 0;  // the control thread's
+  std::uint64_t size_ = 0;   // the control thread's
   std::atomic<bool> gone_{false};
 };
 

@@ -1,13 +1,14 @@
 // Which legs of a mirror are live: one word that all lanes read and now and then change.
 //
-//   live_   [ 1 1 0 1 ]      bit k: leg k holds every change that was acknowledged
+//   live      [ 1 1 0 1 ]      bit k: leg k holds every change that was acknowledged
+//   joining   [ 0 0 1 0 ]      bit k: leg k gets every change, and is being copied to; not read
 //
 // The one invariant: EVERY LIVE LEG HOLDS EVERY ACKNOWLEDGED CHANGE, and one leg is always live.
 //
 // Why it holds, with any number of lanes at once:
-//   - A change goes to all legs that are live when it starts. Legs only ever leave the set, so
-//   every
-//     leg that is live when it ends was among them.
+//   - A change goes to all legs that are live or joining when it starts. A leg becomes live only
+//     when every change that started before it was joining has ended (CopyGate), so every leg that
+//     is live when a change ends was among those that it went to.
 //   - settle() ends a change with one compare-exchange: with the set as it is now, the change is
 //     acknowledged only if a live leg carried it out, and in the same exchange every live leg that
 //     did not leaves the set. All exchanges on the word have one order, so two lanes cannot each
@@ -53,6 +54,13 @@ constexpr std::uint32_t first_leg(LegSet legs) {
   return static_cast<std::uint32_t>(std::countr_zero(legs));
 }
 
+struct LegSets {
+  LegSet live = 0;
+  LegSet joining = 0;
+
+  LegSet all() const noexcept { return live | joining; }
+};
+
 class Legs {
  public:
   // REQUIRES: 1 to kMaxLegs.
@@ -61,17 +69,34 @@ class Legs {
   Legs& operator=(const Legs&) = delete;
 
   std::uint32_t count() const noexcept { return count_; }
-  LegSet live() const noexcept { return live_.load(std::memory_order_relaxed); }
+  LegSet live() const noexcept { return sets().live; }
+  LegSets sets() const noexcept { return unpack(word_.load(std::memory_order_relaxed)); }
   bool uneven() const noexcept { return uneven_.load(std::memory_order_relaxed); }
 
   // Ends a request that `good` legs carried out and `bad` legs failed with `error`: drops the bad
-  // ones when a live leg did better. False: no live leg carried it out, and nothing was dropped.
+  // ones, also those that are joining, when a live leg did better. False: no live leg carried it out, and nothing was dropped.
   bool settle(LegSet good, LegSet bad, Op op, Errc error) noexcept;
 
   // The device of `leg` is gone. False: no other leg is live, and nothing has changed.
   bool lose(std::uint32_t leg) noexcept {
     return settle(~leg_bit(leg), leg_bit(leg), {}, Errc::gone);
   }
+
+  // --- legs that come and go. THREAD: the control thread, or whoever copies.
+  // A place for a further leg: free, or a new one. It is not used before begin().
+  void add(std::uint32_t leg) noexcept;
+  // It gets every change from now on.
+  void begin(std::uint32_t leg) noexcept;
+  // It is read from now on. False where it is not joining any more.
+  bool finish(std::uint32_t leg) noexcept;
+  // It is taken out. False: it is the only live one, and nothing has changed.
+  bool leave(std::uint32_t leg) noexcept;
+  // Of a leg that is joining, for report().
+  void set_progress(std::uint32_t leg, std::uint32_t percent) noexcept {
+    reasons_[leg].percent.store(percent, std::memory_order_relaxed);
+  }
+  // Legs that were added, and that no begin() has followed.
+  LegSet waiting() const noexcept { return waiting_; }
 
   // A change ended without an acknowledgement, some way through.
   void set_uneven() noexcept { uneven_.store(true, std::memory_order_relaxed); }
@@ -84,13 +109,22 @@ class Legs {
   struct Reason {
     std::atomic<Op> op{};
     std::atomic<Errc> error = Errc::ok;  // ok: not yet written
+    std::atomic<std::uint32_t> percent = 0;
   };
 
+  static constexpr std::uint64_t pack(LegSets sets) {
+    return std::uint64_t{sets.joining} << kMaxLegs | sets.live;
+  }
+  static constexpr LegSets unpack(std::uint64_t word) {
+    return {static_cast<LegSet>(word), static_cast<LegSet>(word >> kMaxLegs)};
+  }
   void note(LegSet dropped, Op op, Errc error) noexcept;
 
-  const std::uint32_t count_;
+  std::uint32_t count_;  // places
+  LegSet empty_ = 0;     // places without a leg
+  LegSet waiting_ = 0;
   std::array<Reason, kMaxLegs> reasons_;
-  alignas(64) std::atomic<LegSet> live_;
+  alignas(64) std::atomic<std::uint64_t> word_;  // LegSets
   std::atomic<bool> uneven_ = false;
 };
 

@@ -24,6 +24,8 @@ class Passthrough final : public StepClass<Passthrough> {
   Verdict on_request(Bio&, NoPad&, Context&) noexcept { return Verdict::forward(0); }
   Verdict on_complete(Bio&, NoPad&, Context&) noexcept { return Verdict::done(); }
 
+  std::optional<std::uint32_t> same_bytes() const override { return 0; }
+
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override {
     return sizes[0];
   }

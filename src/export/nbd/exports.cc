@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <set>
 
 namespace ashlar::nbd {
 namespace {
@@ -49,60 +50,75 @@ std::string_view last_part(std::string_view name) {
 
 Result<std::unique_ptr<Exports>> Exports::create(Node& node, const ExportsOptions& options) {
   std::unique_ptr<Exports> exports(new Exports(node, options));
-  const auto add = [&](const Provider& provider) {
-    const bool writable = options.write && !provider.read_only;
-    exports->entries_.push_back(
-        Entry{info_of(provider, writable), provider.aliases, is_top(provider)});
-  };
   if (!options.only.empty()) {
-    auto provider = node.topology().find(options.only);
-    if (!provider) return provider.error();
-    add(**provider);
-    return exports;
+    const auto known = node.inspect([&](const Topology& all) -> Result<void> {
+      auto provider = all.find(options.only);
+      return provider ? Result<void>() : provider.error();
+    });
+    if (!known) return known.error();
   }
-  for (const Provider* each : node.topology().providers()) add(*each);
-  if (exports->entries_.empty()) return make_error(Errc::not_found, "there is no device to serve");
+  if (exports->entries().empty()) return make_error(Errc::not_found, "there is no device to serve");
   return exports;
+}
+
+std::vector<Exports::Entry> Exports::entries() const {
+  return node_.inspect([&](const Topology& all) {
+    std::vector<Entry> result;
+    // What was put in above a device answers to that one's name: it is no top of its own.
+    std::set<const Provider*> put_in;
+    for (const Provider* each : all.providers()) put_in.insert(each->stand_in);
+    const auto add = [&](Provider& provider) {
+      Provider& face = provider.face();
+      const bool writable = options_.write && !face.read_only;
+      ExportInfo info = info_of(face, writable);
+      info.name = provider.name;
+      result.push_back(Entry{std::move(info), provider.aliases,
+                             is_top(face) && !put_in.contains(&provider)});
+    };
+    if (options_.only.empty()) {
+      for (Provider* each : all.providers()) add(*each);
+    } else if (auto provider = all.find(options_.only)) {
+      add(**provider);
+    }
+    return result;
+  });
 }
 
 std::vector<std::string> Exports::names() const {
   std::vector<std::string> result;
-  for (const Entry& each : entries_) result.push_back(each.info.name);
+  for (Entry& each : entries()) result.push_back(std::move(each.info.name));
   return result;
 }
 
 std::optional<ExportInfo> Exports::find(std::string_view name) const {
-  const Entry* entry = entry_of(name);
-  if (entry == nullptr) return std::nullopt;
-  return entry->info;
+  auto entry = entry_of(name);
+  if (!entry) return std::nullopt;
+  return std::move(entry->info);
 }
 
-const Exports::Entry* Exports::default_entry() const {
-  if (entries_.size() == 1) return &entries_.front();
-  const auto is_top_entry = [](const Entry& each) { return each.top; };
-  if (std::count_if(entries_.begin(), entries_.end(), is_top_entry) != 1) return nullptr;
-  return &*std::find_if(entries_.begin(), entries_.end(), is_top_entry);
-}
-
-const Exports::Entry* Exports::entry_of(std::string_view name) const {
-  if (name.empty()) return default_entry();
-  const Entry* candidate = nullptr;
+std::optional<Exports::Entry> Exports::entry_of(std::string_view name) const {
+  std::vector<Entry> all = entries();
+  if (name.empty() && all.size() == 1) return std::move(all.front());
+  Entry* candidate = nullptr;
   bool unique = true;
-  for (const Entry& each : entries_) {
-    if (each.info.name == name) return &each;
+  for (Entry& each : all) {
+    if (!name.empty() && each.info.name == name) return std::move(each);
     const bool fits =
-        last_part(each.info.name) == name ||
-        std::find(each.aliases.begin(), each.aliases.end(), name) != each.aliases.end();
+        name.empty() ? each.top
+                     : last_part(each.info.name) == name ||
+                           std::find(each.aliases.begin(), each.aliases.end(), name) !=
+                               each.aliases.end();
     if (!fits) continue;
     unique = candidate == nullptr;
     candidate = &each;
   }
-  return unique ? candidate : nullptr;
+  if (!unique || candidate == nullptr) return std::nullopt;
+  return std::move(*candidate);
 }
 
 Result<Exports::Opened> Exports::open(std::string_view name) const {
-  const Entry* entry = entry_of(name);
-  if (entry == nullptr) return make_error(Errc::not_found, "there is no export '{}'", name);
+  const auto entry = entry_of(name);
+  if (!entry) return make_error(Errc::not_found, "there is no export '{}'", name);
   OpenOptions wish{.write = !entry->info.read_only,
                    .exclusive = false,
                    .dispatch = options_.dispatch,
@@ -113,7 +129,10 @@ Result<Exports::Opened> Exports::open(std::string_view name) const {
     device = node_.open(entry->info.name, wish);
   }
   if (!device) return device.error();
-  ExportInfo info = info_of((*device)->provider(), (*device)->writable());
+  ExportInfo info = node_.inspect([&](const Topology&) {
+    return info_of((*device)->provider(), (*device)->writable());
+  });
+  info.name = entry->info.name;
   return Opened{*std::move(device), std::move(info)};
 }
 

@@ -1,8 +1,9 @@
 // The devices of a node as NBD exports: names, facts, and opening one for a connection.
 //
-// The list is taken when it is made; a device is opened when a client chooses it and closed when
-// that client goes, so that access counts hold for clients as for everybody else: who only looks at
-// the list keeps nobody out.
+// Each question is answered from the graph as it is at that moment, which may change while a server
+// runs (Node::insert and others). A device is opened when a client chooses it and closed when that
+// client goes, so that access counts hold for clients as for everybody else: who only looks at the
+// list keeps nobody out. A name leads to what was put in above its device, as it does for everybody.
 //
 // THREAD: any, once it is made.
 #pragma once
@@ -51,12 +52,11 @@ class Exports {
   };
 
   Exports(Node& node, const ExportsOptions& options) : node_(node), options_(options) {}
-  const Entry* entry_of(std::string_view name) const;
-  const Entry* default_entry() const;
+  std::vector<Entry> entries() const;
+  std::optional<Entry> entry_of(std::string_view name) const;
 
   Node& node_;
   const ExportsOptions options_;
-  std::vector<Entry> entries_;
 };
 
 }  // namespace ashlar::nbd

@@ -51,21 +51,27 @@ bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == 
 Result<std::unique_ptr<Session>> Session::open(SessionOwner& owner, SessionMemory& memory,
                                                Lane& lane, std::unique_ptr<Device> device,
                                                const ChosenExport& chosen) {
-  auto channel = device->channel(lane);
+  std::unique_ptr<Session> session(new Session(owner, memory, std::move(device),
+                                               rules_for(chosen.info, chosen.structured_replies)));
+  auto channel = session->device_->channel(lane, nullptr, session.get());
   if (!channel) return channel.error();
-  return std::unique_ptr<Session>(new Session(owner, memory, std::move(device), *std::move(channel),
-                                              rules_for(chosen.info, chosen.structured_replies)));
+  session->channel_ = *std::move(channel);
+  session->on_program(session->channel_->program());  // it may have changed since it was chosen
+  return session;
 }
 
 Session::Session(SessionOwner& owner, SessionMemory& memory, std::unique_ptr<Device> device,
-                 std::unique_ptr<Channel> channel, const RequestRules& rules) noexcept
+                 const RequestRules& rules) noexcept
     : owner_(owner),
       memory_(memory),
       device_(std::move(device)),
-      channel_(std::move(channel)),
       decoder_(memory.buffers, rules) {}
 
 Session::~Session() { ASHLAR_ASSERT(idle()); }
+
+void Session::on_program(const Program& program) noexcept {
+  decoder_.set_size(program.entry.size_bytes);
+}
 
 bool Session::preload(ByteView bytes) noexcept {
   if (!decoder_.preload(bytes)) return false;

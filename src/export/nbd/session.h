@@ -41,7 +41,7 @@ enum class SessionState : std::uint8_t {
   broken,    // The connection is of no use any more; requests under way are cancelled.
 };
 
-class Session {
+class Session final : private DeviceWatcher {
  public:
   // Deep enough for any client's queue; also bounds the receive blocks that requests pin.
   static constexpr std::uint32_t kMaxRequests = 256;
@@ -55,7 +55,7 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   // REQUIRES: idle().
-  ~Session();
+  ~Session() override;
 
   // Takes requests that came behind the negotiation. False where there is no memory.
   bool preload(ByteView bytes) noexcept;
@@ -91,7 +91,10 @@ class Session {
 
  private:
   Session(SessionOwner& owner, SessionMemory& memory, std::unique_ptr<Device> device,
-          std::unique_ptr<Channel> channel, const RequestRules& rules) noexcept;
+          const RequestRules& rules) noexcept;
+
+  // The protocol has no word for a new size: a client that learns of it otherwise may use it.
+  void on_program(const Program& program) noexcept override;
 
   bool full() const noexcept {
     return in_flight_count_ + replies_.count() >= kMaxRequests ||

@@ -1,0 +1,185 @@
+// Invariants: (1) a program that a channel uses, or is about to use, is in its slot's `uses`; (2) a
+// slot's channel is touched on its lane's thread alone, and so a task finds it alive or gone.
+#include "node/publisher.h"
+
+#include <algorithm>
+
+namespace ashlar {
+namespace {
+
+// A lane without memory for the pools of the new program tries again after so long.
+constexpr std::uint64_t kRetryNs = 10'000'000;
+
+}  // namespace
+
+// One channel. Shared with the tasks that are on their way to its lane.
+struct Publisher::Slot {
+  Slot(Publisher& its_publisher, Lane& its_lane, DeviceWatcher* its_watcher)
+      : publisher(its_publisher), lane(its_lane), watcher(its_watcher) {}
+
+  Publisher& publisher;
+  Lane& lane;
+  DeviceWatcher* const watcher;
+  // The lane's own.
+  Channel* channel = nullptr;  // null before it is open and when it is closed
+  Timer retry;
+  std::shared_ptr<Slot> self;  // while `retry` is armed
+  // Guarded by the publisher's lock.
+  bool posted = false;
+  std::vector<const Program*> uses;
+};
+
+Publisher::Publisher(std::unique_ptr<Program> first, std::function<void()> notify)
+    : notify_(std::move(notify)),
+      size_bytes_(first->entry.size_bytes),
+      current_(std::move(first)) {}
+
+Publisher::~Publisher() { clear(); }
+
+void Publisher::clear() {
+  const MutexLock lock(mutex_);
+  ASHLAR_ASSERT(slots_.empty());
+  replaced_.clear();
+  current_.reset();
+}
+
+Result<std::unique_ptr<Channel>> Publisher::open(Lane& lane, bool writable,
+                                                 std::pmr::memory_resource* memory,
+                                                 DeviceWatcher* watcher) {
+  const auto slot = std::make_shared<Slot>(*this, lane, watcher);
+  const Program* program = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    program = current_.get();
+    slot->uses.push_back(program);
+    slots_.push_back(slot);
+  }
+  auto channel = Channel::open(lane, *program,
+                               {.writable = writable, .memory = memory, .listener = this});
+  const MutexLock lock(mutex_);
+  if (!channel) {
+    std::erase(slots_, slot);
+    return channel;
+  }
+  slot->channel = channel->get();
+  // Published meanwhile: the task came before the channel.
+  if (current_.get() != program) post(slot);
+  return channel;
+}
+
+void Publisher::publish(std::unique_ptr<Program> fresh, std::uint64_t change) {
+  const MutexLock lock(mutex_);
+  size_bytes_.store(fresh->entry.size_bytes, std::memory_order_relaxed);
+  replaced_.push_back({std::exchange(current_, std::move(fresh)), change});
+  for (const auto& each : slots_) post(each);
+}
+
+// One task at a time for a slot: a lane that never polls gathers no heap of them.
+void Publisher::post(const std::shared_ptr<Slot>& slot) {
+  if (std::exchange(slot->posted, true)) return;
+  slot->lane.post_task([slot] { change_over(slot); });
+}
+
+// On the lane's thread. The newest program is taken, whichever it was posted for.
+void Publisher::change_over(const std::shared_ptr<Slot>& slot) {
+  if (slot->channel == nullptr) return;  // closed since
+  Publisher& self = slot->publisher;
+  Channel& channel = *slot->channel;
+  const Program* next = nullptr;
+  {
+    const MutexLock lock(self.mutex_);
+    slot->posted = false;
+    next = self.current_.get();
+    if (next == &channel.program() || slot->retry.armed) return;
+    slot->uses.push_back(next);
+  }
+  if (channel.replace(*next)) {
+    self.refresh(*slot);
+    if (slot->watcher != nullptr) slot->watcher->on_program(*next);
+    return;
+  }
+  self.refresh(*slot);
+  slot->self = slot;
+  slot->retry.user = slot.get();
+  slot->retry.expired = [](Timer& timer, Context&) noexcept {
+    change_over(std::exchange(static_cast<Slot*>(timer.user)->self, nullptr));
+  };
+  slot->lane.arm(slot->retry, slot->lane.now_ns() + kRetryNs);
+}
+
+// Forgets the programs that the slot's channel has left.
+void Publisher::refresh(Slot& slot) {
+  bool fewer = false;
+  {
+    const MutexLock lock(mutex_);
+    fewer = std::erase_if(slot.uses, [&](const Program* each) {
+              return !slot.channel->uses(*each);
+            }) > 0;
+  }
+  if (fewer) notify_();
+}
+
+void Publisher::on_retired(Channel& channel) noexcept {
+  std::shared_ptr<Slot> slot;
+  {
+    const MutexLock lock(mutex_);
+    const auto its = [&](const auto& each) { return each->channel == &channel; };
+    const auto found = std::find_if(slots_.begin(), slots_.end(), its);
+    if (found == slots_.end()) return;
+    slot = *found;
+  }
+  refresh(*slot);
+}
+
+void Publisher::on_closed(Channel& channel) noexcept {
+  {
+    const MutexLock lock(mutex_);
+    const auto its = [&](const auto& each) { return each->channel == &channel; };
+    const auto found = std::find_if(slots_.begin(), slots_.end(), its);
+    ASHLAR_ASSERT(found != slots_.end());
+    Slot& slot = **found;
+    slot.channel = nullptr;
+    if (slot.retry.armed) {
+      slot.lane.disarm(slot.retry);
+      slot.self.reset();
+    }
+    slots_.erase(found);
+  }
+  notify_();
+}
+
+std::vector<std::unique_ptr<Program>> Publisher::collect() {
+  std::vector<std::unique_ptr<Program>> unused;
+  const MutexLock lock(mutex_);
+  std::erase_if(replaced_, [&](Replaced& each) {
+    const bool used = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
+      const auto& uses = slot->uses;
+      return std::find(uses.begin(), uses.end(), each.program.get()) != uses.end();
+    });
+    if (!used) unused.push_back(std::move(each.program));
+    return !used;
+  });
+  return unused;
+}
+
+std::optional<std::uint64_t> Publisher::oldest_change() const {
+  const MutexLock lock(mutex_);
+  if (replaced_.empty()) return std::nullopt;
+  return replaced_.front().change;
+}
+
+std::size_t Publisher::behind() const {
+  const MutexLock lock(mutex_);
+  return static_cast<std::size_t>(
+      std::count_if(slots_.begin(), slots_.end(), [&](const auto& slot) {
+        const auto& uses = slot->uses;
+        return std::find(uses.begin(), uses.end(), current_.get()) == uses.end();
+      }));
+}
+
+const Program& Publisher::current() const {
+  const MutexLock lock(mutex_);
+  return *current_;
+}
+
+}  // namespace ashlar
