@@ -38,7 +38,10 @@ Limits stacked_limits(const Geom& geom, const Provider& provider) {
     limits = first ? consumer->provider->limits : stack_limits(limits, consumer->provider->limits);
     first = false;
   }
-  if (!provider.is_map()) limits.ops = limits.ops & geom.facts().policies.ops();
+  // A class of maps states no operation of its own; not even where a device below that shrank has
+  // left nothing of one.
+  const OpSet own = geom.facts().policies.ops();
+  if (own != OpSet()) limits.ops = limits.ops & own;
   geom.body().adjust_limits(provider.index, limits);
   if (provider.read_only) limits.ops = limits.ops & OpSet::read_only();
   return limits;
