@@ -44,7 +44,7 @@ bool Load::submit_one() {
                                Op::write, Op::write,   Op::write,       Op::write, Op::flush,
                                Op::flush, Op::discard, Op::write_zeroes};
   const Op op = kMix[random_.below(kMix.size())];
-  const bool durable = (op == Op::write || op == Op::write_zeroes) && random_.one_in(8);
+  const bool durable = (op == Op::write || op == Op::write_zeroes) && random_.one_in(4);
   return start(op, some_extent(op), durable);
 }
 

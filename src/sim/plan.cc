@@ -186,7 +186,7 @@ Plan::NodePtr Plan::window(NodePtr below) {
 Plan::NodePtr Plan::logged(unsigned depth) {
   std::vector<NodePtr> both;
   both.push_back(build(depth + 1));
-  both.push_back(disk((2 + random_.below(256)) * kUnitBytes));
+  both.push_back(disk((2 + random_.below(48)) * kUnitBytes));
   return many("write_log", std::move(both), {{"marks", random_.one_in(2) ? "true" : "false"}});
 }
 

@@ -79,7 +79,7 @@ class Run {
   }
 
  private:
-  std::unique_ptr<Standing> stand(std::uint32_t view);
+  std::unique_ptr<Standing> stand(std::uint32_t view, std::size_t lanes);
   Result<std::unique_ptr<Program>> compiled(Provider& top, Dispatch dispatch);
   void replace_program(Standing& standing);
   void life();
@@ -109,13 +109,14 @@ class Run {
   std::uint64_t cuts_ = 0;
 };
 
-std::unique_ptr<Standing> Run::stand(std::uint32_t view) {
+std::unique_ptr<Standing> Run::stand(std::uint32_t view, std::size_t lanes) {
   auto standing = std::make_unique<Standing>();
   standing->top = &plan_.assemble(standing->topology, view);
   standing->programs.push_back(compiled(*standing->top, dispatch_).value());
   const ChannelOptions options{.writable = true, .memory = &standing->memory};
-  for (Lane* lane : lanes_) {
-    standing->channels.push_back(Channel::open(*lane, *standing->programs[0], options).value());
+  for (std::size_t i = 0; i < lanes; ++i) {
+    standing->channels.push_back(
+        Channel::open(*lanes_[i], *standing->programs[0], options).value());
   }
   return standing;
 }
@@ -137,7 +138,7 @@ void Run::replace_program(Standing& standing) {
 }
 
 void Run::life() {
-  standing_ = stand(Plan::kAllLegs);
+  standing_ = stand(Plan::kAllLegs, lanes_.size());
   if (model_ == nullptr) model_ = std::make_unique<Model>(standing_->top->size_bytes);
   std::vector<Channel*> channels;
   for (const auto& each : standing_->channels) channels.push_back(each.get());
@@ -224,7 +225,7 @@ void Run::inspect() {
 
 void Run::inspect(std::uint32_t view) {
   trace_.event(world_.now_ns(), "inspect", {view});
-  const auto standing = stand(view);
+  const auto standing = stand(view, 1);
   const std::uint64_t size = standing->top->size_bytes;
   for (std::uint64_t at = 0; at < size && !failure_; at += kPieceBytes) {
     inspect_piece(*standing, {at, std::min(kPieceBytes, size - at)});

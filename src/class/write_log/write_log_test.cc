@@ -29,6 +29,16 @@ using write_log::LogReader;
 
 constexpr std::uint64_t kDisk = 64 * kKiB;
 
+LogReader reader_of(std::vector<std::byte> log) {
+  const std::uint64_t size = log.size();
+  const auto read = [log = std::move(log)](std::uint64_t offset, ByteSpan into) -> Result<void> {
+    EXPECT_TRUE(within(offset, into.size(), log.size()));
+    std::copy_n(log.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
+    return {};
+  };
+  return LogReader::open(read, size).value();
+}
+
 // A logged device over two of memory, and a look at both.
 class Logged {
  public:
@@ -47,17 +57,8 @@ class Logged {
     return "";
   }
 
-  LogReader reader() {
-    return LogReader::open(
-               [this](std::uint64_t offset, ByteSpan into) -> Result<void> {
-                 std::vector<std::byte> whole(test::contents(log_device, log.size_bytes));
-                 std::copy_n(whole.begin() + static_cast<std::ptrdiff_t>(offset), into.size(),
-                             into.begin());
-                 return {};
-               },
-               log.size_bytes)
-        .value();
-  }
+  // Of the log as it is now.
+  LogReader reader() { return reader_of(test::contents(log_device, log.size_bytes)); }
 
   std::vector<LogEntry> entries() {
     std::vector<LogEntry> all;
@@ -189,15 +190,8 @@ struct Ordered {
 
   std::string logged() {
     std::vector<LogEntry> all;
-    auto reader = LogReader::open(
-        [this](std::uint64_t offset, ByteSpan into) -> Result<void> {
-          const auto whole = test::contents(log_device, kMiB);
-          std::copy_n(whole.begin() + static_cast<std::ptrdiff_t>(offset), into.size(),
-                      into.begin());
-          return {};
-        },
-        kMiB);
-    while (auto entry = reader->next().value()) all.push_back(*entry);
+    LogReader reader = reader_of(test::contents(log_device, kMiB));
+    while (auto entry = reader.next().value()) all.push_back(*entry);
     return text_of(all);
   }
 
