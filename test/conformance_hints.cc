@@ -65,6 +65,7 @@ Options conformance_options(const ClassInfo& info) {
   if (name == "gpt") return {.prepare = &prepare_gpt};
   if (name == "mbr") return {.prepare = &prepare_mbr};
   if (name == "null") return {.parameters = {{"size", "1MiB"}}, .forgets = true};
+  if (name == "write_log") return {.data_disks = 1};
   return {};
 }
 

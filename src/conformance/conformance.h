@@ -52,6 +52,9 @@ struct Options {
   std::uint64_t disk_bytes = 192 * kKiB;
   // Writes a table, a superblock, whatever create() looks for. Empty: disks hold noise.
   std::function<void(const FreshDisk&)> prepare{};
+  // Disks from this one on hold what the class keeps for itself, such as a log: what is flushed on
+  // the device need not be durable there.
+  std::uint32_t data_disks = ~std::uint32_t{0};
   // It reads as zeros whatever is written.
   bool forgets = false;
   // Both, in this order; a tool may want one.

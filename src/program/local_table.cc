@@ -36,6 +36,7 @@ LocalTable::Place& LocalTable::add(void* body, MakeLocalFn make, Context& cx) {
   Place& place = place_of(body);
   place.body = body;
   place.state = std::move(state);
+  place.number = ++made_;
   ++taken_;
   return place;
 }
@@ -70,9 +71,19 @@ LocalState& LocalTable::find_or_make(void* body, MakeLocalFn make, Context& cx) 
   return known != nullptr ? *known : *add(body, make, cx).state;
 }
 
+// In the order in which they were made, so that a run does not depend on addresses. What attend()
+// adds or removes meanwhile does no harm: each is looked for anew.
 void LocalTable::attend(Context& cx) noexcept {
-  for (Place& each : places_) {
-    if (each.body != nullptr) each.state->attend(cx);
+  std::uint64_t last = 0;
+  for (;;) {
+    Place* next = nullptr;
+    for (Place& each : places_) {
+      if (each.body == nullptr || each.number <= last) continue;
+      if (next == nullptr || each.number < next->number) next = &each;
+    }
+    if (next == nullptr) return;
+    last = next->number;
+    next->state->attend(cx);
   }
 }
 

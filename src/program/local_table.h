@@ -42,7 +42,7 @@ class LocalTable {
   // The state of `body`, made now when it is not there.
   LocalState& find_or_make(void* body, MakeLocalFn make, Context& cx);
 
-  // Calls attend() of every state.
+  // Calls attend() of every state, the oldest first.
   void attend(Context& cx) noexcept;
 
   // Ends every state, whatever uses were counted.
@@ -56,6 +56,7 @@ class LocalTable {
     const void* body = nullptr;
     std::unique_ptr<LocalState> state;
     std::uint32_t uses = 0;
+    std::uint64_t number = 0;  // in the order in which they were made, from 1 on
   };
 
   // Bodies come from the allocator: the low bits say little.
@@ -71,6 +72,7 @@ class LocalTable {
 
   std::vector<Place> places_;
   std::size_t taken_ = 0;
+  std::uint64_t made_ = 0;
 };
 
 }  // namespace ashlar

@@ -75,6 +75,7 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
   WriteLog(std::uint32_t sector_bytes, std::uint64_t room_bytes, const Parameters& parameters)
       : sector_bytes_(sector_bytes),
         marks_(parameters.flag("marks")),
+        log_bytes_(room_bytes),
         journal_(sector_bytes, room_bytes, parameters.number("buffer")) {}
   ~WriteLog() override { journal_.drop(unflushed_); }
 
@@ -108,6 +109,7 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
   }
 
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override {
+    log_bytes_.store(sizes[kLog], std::memory_order_relaxed);
     return align_down(sizes[kData], sector_bytes_);
   }
 
@@ -218,6 +220,13 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
     if (!journal_.has_placed()) return end_writer(bio, cx);
     std::array<write_log::Piece, Journal::kMaxPieces> pieces;
     const std::size_t count = journal_.next_pieces(pieces, segments_);
+    const std::uint64_t room = log_bytes_.load(std::memory_order_relaxed);
+    if (pieces[count - 1].at + pieces[count - 1].length > room) {
+      // The log shrank under what had a place in it.
+      journal_.abandon_placed();
+      stop(Stopped::full);
+      return end_writer(bio, cx);
+    }
     Split split(cx, bio);
     for (std::size_t i = 0; i < count; ++i) {
       split.add_own({.op = Op::write,
@@ -265,6 +274,7 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
 
   const std::uint32_t sector_bytes_;
   const bool marks_;
+  std::atomic<std::uint64_t> log_bytes_;  // its size at the moment
   Journal journal_;
   EntryList unflushed_{};
   Bio* writer_ = nullptr;
