@@ -227,7 +227,9 @@ TEST_F(LiveChange, the_device_grows_under_load) {
 
 class Sizes final : public DeviceWatcher {
  public:
-  void on_program(const Program& program) noexcept override { seen.push_back(program.entry.size_bytes); }
+  void on_program(const Program& program) noexcept override {
+    seen.push_back(program.entry.size_bytes);
+  }
   std::vector<std::uint64_t> seen;
 };
 
@@ -281,7 +283,8 @@ TEST_F(LiveChange, a_lane_that_sleeps_keeps_what_it_uses_and_no_more) {
   ASSERT_TRUE(node_->remove("a").ok());
   node_->reap();
   EXPECT_TRUE(!node_->settled());
-  EXPECT_EQ(run(*channel, Op::write, 0, bytes), Errc::ok);  // on the old program, as long as it likes
+  EXPECT_EQ(run(*channel, Op::write, 0, bytes),
+            Errc::ok);  // on the old program, as long as it likes
   EXPECT_FALSE(node_->settled());
   lane->poll();
   await_settled();

@@ -37,8 +37,8 @@ class LiveLoad {
   }
 
   // Its requests are in the `part`-th stretch of the device, which must be zeros.
-  LiveLoad(Node& node, const std::string& device, unsigned part, unsigned depth,
-           std::uint64_t seed, LiveTally& tally)
+  LiveLoad(Node& node, const std::string& device, unsigned part, unsigned depth, std::uint64_t seed,
+           LiveTally& tally)
       : node_(node), name_(device), random_(seed), tally_(tally), lane_(Lane::create({}).value()) {
     requests_.reserve(depth);
     for (unsigned i = 0; i < depth; ++i) {
@@ -107,8 +107,8 @@ class LiveLoad {
   }
 
   void submit(Request& request) {
-    constexpr std::array kMix = {Op::read, Op::read, Op::write, Op::write,
-                                 Op::flush, Op::write_zeroes};
+    constexpr std::array kMix = {Op::read,  Op::read,  Op::write,
+                                 Op::write, Op::flush, Op::write_zeroes};
     const Op op = kMix[random_.below(kMix.size())];
     const std::uint64_t first = random_.below(kPartBlocks);
     start(request, op, first, 1 + random_.below(kPartBlocks - first));
@@ -157,8 +157,8 @@ class LiveLoad {
   }
 
   void check(Request& request) {
-    const auto problem = request.model.check(
-        request.extent, ByteView(request.memory).first(request.extent.length));
+    const auto problem =
+        request.model.check(request.extent, ByteView(request.memory).first(request.extent.length));
     if (problem && tally_.wrong++ == 0) {
       ADD_FAILURE() << "part at block " << request.first_block << ": " << *problem;
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "cli/control_commands.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "cli/version.h"
@@ -107,6 +108,7 @@ class CommandLine {
     add_write();
     add_explain();
     add_serve();
+    add_control();
     add_classes();
   }
 
@@ -251,6 +253,27 @@ class CommandLine {
     verb.add_option("--lanes", serve_.lanes, "threads; one for each processor by default")
         ->option_text("N")
         ->check(CLI::Range(1u, nbd::Server::kMaxLanes));
+    verb.add_option("--control", serve_.control,
+                    "a socket at which `ashlar control` may change the stack meanwhile")
+        ->option_text("PATH");
+  }
+
+  void add_control() {
+    CLI::App* verb =
+        app_.add_subcommand("control", "Change the stack of a running server")->group(kVerbGroup);
+    verb->footer("Commands:\n" + control_help() +
+                 "Parameters are NAME=VALUE; more words of insert are further devices.\n\n"
+                 "Examples:\n"
+                 "  ashlar control /run/ashlar.ctl insert disk0 throttle calm iops=200\n"
+                 "  ashlar control /run/ashlar.ctl set calm iops=500 bytes=20MiB\n"
+                 "  ashlar control /run/ashlar.ctl remove calm\n");
+    verb->add_option("PATH", control_.path, "the server's control socket")
+        ->option_text("")
+        ->required();
+    verb->add_option("COMMAND", control_.words, "a command and what it takes")
+        ->option_text("...")
+        ->required();
+    verb->callback([this] { verb_ = [this] { return run_control(control_); }; });
   }
 
   void add_classes() {
@@ -300,6 +323,7 @@ class CommandLine {
   WriteOptions write_;
   ExplainOptions explain_;
   ServeOptions serve_;
+  ControlOptions control_;
   ClassesOptions classes_;
 };
 

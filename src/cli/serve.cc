@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "cli/app.h"
+#include "cli/control_server.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "export/nbd/exports.h"
@@ -57,6 +58,12 @@ Result<int> run_serve(const ServeOptions& options) {
                   .engine = options.stack.engine_options(),
                   .log = [](const std::string& sentence) { complain(sentence); }});
   if (!server) return server.error();
+  std::unique_ptr<ControlServer> control;
+  if (!options.control.empty()) {
+    auto started = ControlServer::start(**node, options.control);
+    if (!started) return started.error();
+    control = std::move(*started);
+  }
   // What a script needs goes to standard output; nobody has to read it.
   for (const std::string& uri : (*server)->uris()) {
     const auto unread = print(uri + "\n");
@@ -65,6 +72,7 @@ Result<int> run_serve(const ServeOptions& options) {
   complain(greeting(**exports, options.stack.write));
   signals->wait_for();
   signals.reset();
+  control.reset();
   (*server)->stop();
   return kFine;
 }

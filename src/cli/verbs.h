@@ -60,9 +60,16 @@ struct ServeOptions {
   std::string device;                  // empty: all
   std::vector<std::string> addresses;  // "unix:PATH", "HOST:PORT"
   unsigned lanes = 0;                  // threads; 0: one for each processor
+  std::string control;                 // path of the control socket; empty: none
 };
 // Serves until SIGINT, SIGTERM or SIGHUP, then answers what is under way.
 Result<int> run_serve(const ServeOptions& options);
+
+struct ControlOptions {
+  std::string path;                // of the server's socket
+  std::vector<std::string> words;  // the command
+};
+Result<int> run_control(const ControlOptions& options);
 
 struct ClassesOptions {
   std::string name;  // empty: all

@@ -8,6 +8,7 @@
 #include "class/list.h"
 #include "node/caretaker.h"
 #include "node/node.h"
+#include "topology/surgery.h"
 
 namespace ashlar {
 
@@ -18,8 +19,16 @@ Result<void> Node::on_change(std::span<Provider* const> restacked) {
   fresh_.clear();
   for (Device* each : devices_) {
     Provider* provider = each->consumer_->provider;
+    if (provider->orphaned != Errc::ok) {
+      // It gets no other program, so what its program runs has to stay.
+      const bool over = std::any_of(restacked.begin(), restacked.end(), [&](const Provider* one) {
+        return leads_to(*provider, *one->geom);
+      });
+      if (!over) continue;
+      return make_error(Errc::busy, "{}: it is gone, and still used by {}", provider->name,
+                        each->consumer_->user);
+    }
     if (std::find(restacked.begin(), restacked.end(), provider) == restacked.end()) continue;
-    if (provider->orphaned != Errc::ok) continue;  // what it has fails as it should
     auto program = compile(*provider, {.dispatch = each->options_.dispatch});
     if (!program) return program.error();
     fresh_.push_back({each, std::move(*program)});
@@ -42,15 +51,21 @@ void Node::publish_change() {
 void Node::later(std::function<void()> act) { later_.push_back({changes_, std::move(act)}); }
 
 void Node::destroy_later(std::unique_ptr<Geom> geom) {
-  const std::shared_ptr<Geom> kept = std::move(geom);
-  later([this, kept] {
-    for (const auto& provider : kept->providers()) {
-      const void* body = kept->body().step(provider->index).body;
-      for (const auto& other : topology_.geoms()) {
-        if (other->runtime != nullptr && body != nullptr) other->runtime->forget(body);
-      }
-    }
-  });
+  Geom* it = geom.get();
+  leaving_.push_back(std::move(geom));
+  later([this, it] { destroy_now(*it); });
+}
+
+// Workers of other geoms may have run it, and keep state of it.
+void Node::destroy_now(Geom& geom) {
+  const void* body = geom.body().step(0).body;
+  const auto forget = [&](const std::unique_ptr<Geom>& other) {
+    const bool may_know = other.get() != &geom && other->runtime != nullptr && body != nullptr;
+    if (may_know) other->runtime->forget(body);
+  };
+  std::for_each(topology_.geoms().begin(), topology_.geoms().end(), forget);
+  std::for_each(leaving_.begin(), leaving_.end(), forget);
+  std::erase_if(leaving_, [&](const auto& each) { return each.get() == &geom; });
 }
 
 void Node::release_later(Consumer* hold) {
@@ -92,9 +107,8 @@ void Node::notify() noexcept {
   if (caretaker != nullptr) caretaker->poke();
 }
 
-// --- a leg that joins: it is used when every request knows its program, and copied to when every
-// change in flight goes to it
-// --------------------------------------------------------------------------------------------------
+// --- a leg that joins: changes go to it when every request's program has it, and it is copied to
+// when every change in flight goes to it
 
 bool Node::has(const Geom* geom) const {
   const auto& all = topology_.geoms();

@@ -75,12 +75,14 @@ class Node final : private TopologyListener {
   // compiled anew, and its lanes change over when they next poll; requests that have begun end on
   // the program that they began with. Nothing waits for lanes: what was taken out is destroyed when
   // the last of those requests has ended (settled). A refusal leaves everything as it was.
-  // Geoms are named by their device. Errors: as Topology's function of the same name, and not_found.
+  // Geoms are named by their device. Errors: as Topology's function of the same name, and
+  // not_found.
 
   // Puts a geom in between the device `under` and its present users. With `further` devices: a
   // class whose consumers join (mirror) copies to them, others get them when they are made.
   Result<Geom*> insert(std::string_view under, std::string_view class_name, std::string name,
-                       ParameterTexts parameters = {}, const std::vector<std::string>& further = {});
+                       ParameterTexts parameters = {},
+                       const std::vector<std::string>& further = {});
   // Takes a geom out; its users go to the device that it has the bytes of.
   Result<void> remove(std::string_view name);
   // What the geom has attached as `from` becomes `to`, a device with the same bytes: for requests
@@ -145,6 +147,7 @@ class Node final : private TopologyListener {
   void start_copy(Geom* geom, std::uint32_t place);
   void later(std::function<void()> act);
   void destroy_later(std::unique_ptr<Geom> geom);
+  void destroy_now(Geom& geom);
   void release_later(Consumer* hold);
   std::optional<std::uint64_t> oldest_change() const;
   void notify() noexcept;
@@ -152,7 +155,7 @@ class Node final : private TopologyListener {
   const NodeOptions options_;
   const Classes classes_;                 // all it knows, in the order in which they taste
   mutable std::recursive_mutex control_;  // recursive: a reader made during create() opens a device
-  std::unique_ptr<Lane> lane_;    // for tasting, used under control_
+  std::unique_ptr<Lane> lane_;            // for tasting, used under control_
   Topology topology_;
   std::vector<Doubt> doubts_;
   std::uint32_t images_ = 0;
@@ -173,8 +176,9 @@ class Node final : private TopologyListener {
   std::vector<Fresh> fresh_;  // compiled by on_change, not published yet
   std::uint64_t changes_ = 0;
   std::deque<Later> later_;
-  std::atomic<Caretaker*> awake_{nullptr};  // whom notify() tells
-  std::unique_ptr<Caretaker> caretaker_;    // from the first change on
+  std::vector<std::unique_ptr<Geom>> leaving_;  // taken out, and not destroyed yet
+  std::atomic<Caretaker*> awake_{nullptr};      // whom notify() tells
+  std::unique_ptr<Caretaker> caretaker_;        // from the first change on
 };
 
 }  // namespace ashlar

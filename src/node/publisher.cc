@@ -54,8 +54,8 @@ Result<std::unique_ptr<Channel>> Publisher::open(Lane& lane, bool writable,
     slot->uses.push_back(program);
     slots_.push_back(slot);
   }
-  auto channel = Channel::open(lane, *program,
-                               {.writable = writable, .memory = memory, .listener = this});
+  auto channel =
+      Channel::open(lane, *program, {.writable = writable, .memory = memory, .listener = this});
   const MutexLock lock(mutex_);
   if (!channel) {
     std::erase(slots_, slot);
@@ -112,9 +112,8 @@ void Publisher::refresh(Slot& slot) {
   bool fewer = false;
   {
     const MutexLock lock(mutex_);
-    fewer = std::erase_if(slot.uses, [&](const Program* each) {
-              return !slot.channel->uses(*each);
-            }) > 0;
+    fewer = std::erase_if(slot.uses,
+                          [&](const Program* each) { return !slot.channel->uses(*each); }) > 0;
   }
   if (fewer) notify_();
 }

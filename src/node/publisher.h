@@ -45,8 +45,8 @@ class Publisher final : private ChannelListener {
   ~Publisher() override;
 
   // THREAD: the lane's. Errors: no_memory.
-  Result<std::unique_ptr<Channel>> open(Lane& lane, bool writable, std::pmr::memory_resource* memory,
-                                        DeviceWatcher* watcher);
+  Result<std::unique_ptr<Channel>> open(Lane& lane, bool writable,
+                                        std::pmr::memory_resource* memory, DeviceWatcher* watcher);
 
   // New requests run `fresh`, from when each lane next polls. `change`: its number, ascending.
   void publish(std::unique_ptr<Program> fresh, std::uint64_t change);

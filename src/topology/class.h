@@ -40,7 +40,8 @@ struct ClassFacts {
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
-  // Further consumers may join a running geom, and leave it: on_consumer_added, on_consumer_removed.
+  // Further consumers may join a running geom, and leave it: on_consumer_added,
+  // on_consumer_removed.
   bool consumers_join = false;
 };
 

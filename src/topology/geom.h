@@ -53,7 +53,7 @@ struct Provider {
   std::uint64_t size_bytes = 0;
   bool read_only = false;
   bool read_only_itself = false;  // not because of what lies below
-  Errc orphaned = Errc::ok;  // set once: why the device is gone
+  Errc orphaned = Errc::ok;       // set once: why the device is gone
   Limits limits;
   std::vector<MapExtent> map;
   std::optional<PartitionFacts> partition;

@@ -135,9 +135,10 @@ void Surgery::follow_sizes(Geom& geom) {
 void Surgery::restack() {
   if (!moves_.empty()) sort_geoms();
   for (const auto& geom : topology_.geoms_) {
-    const bool below = std::any_of(
-        geom->consumers().begin(), geom->consumers().end(),
-        [&](const auto& each) { return each->provider != nullptr && changed_.contains(each->provider); });
+    const bool below =
+        std::any_of(geom->consumers().begin(), geom->consumers().end(), [&](const auto& each) {
+          return each->provider != nullptr && changed_.contains(each->provider);
+        });
     const bool itself =
         std::any_of(geom->providers().begin(), geom->providers().end(),
                     [&](const auto& each) { return changed_.contains(each.get()); });

@@ -70,8 +70,9 @@ class Memory final : public StepClass<Memory> {
   Result<void> on_set(const Parameters& parameters) override {
     const std::uint64_t size = align_down(parameters.number("size"), block_);
     if (parameters.number("block") != block_ || size < size_) {
-      return make_error(Errc::unsupported, "while it runs it only grows: size = {} or more, block = {}",
-                        size_, block_);
+      return make_error(Errc::unsupported,
+                        "while it runs it only grows: size = {} or more, block = {}", size_,
+                        block_);
     }
     return size == size_ ? Result<void>() : add(size - size_);
   }

@@ -104,9 +104,8 @@ std::optional<Extent> LegGate::next_spoiled() {
 
 void LegGate::progress(std::uint32_t leg, std::uint64_t done_bytes,
                        std::uint64_t total_bytes) noexcept {
-  const double share = total_bytes == 0 ? 1.0
-                                        : static_cast<double>(done_bytes) /
-                                              static_cast<double>(total_bytes);
+  const double share =
+      total_bytes == 0 ? 1.0 : static_cast<double>(done_bytes) / static_cast<double>(total_bytes);
   legs_.set_progress(leg, static_cast<std::uint32_t>(100.0 * std::min(share, 1.0)));
 }
 

@@ -74,7 +74,8 @@ class Legs {
   bool uneven() const noexcept { return uneven_.load(std::memory_order_relaxed); }
 
   // Ends a request that `good` legs carried out and `bad` legs failed with `error`: drops the bad
-  // ones, also those that are joining, when a live leg did better. False: no live leg carried it out, and nothing was dropped.
+  // ones, also those that are joining, when a live leg did better. False: no live leg carried it
+  // out, and nothing was dropped.
   bool settle(LegSet good, LegSet bad, Op op, Errc error) noexcept;
 
   // The device of `leg` is gone. False: no other leg is live, and nothing has changed.

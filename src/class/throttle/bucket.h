@@ -27,8 +27,7 @@ class Bucket {
   std::uint64_t rate() const noexcept { return rate_.load(std::memory_order_relaxed); }
 
   // Takes `tokens`; when they may be used, in ns. 0: at once.
-  std::uint64_t take(std::uint64_t tokens, std::uint64_t burst_ns,
-                     std::uint64_t now_ns) noexcept {
+  std::uint64_t take(std::uint64_t tokens, std::uint64_t burst_ns, std::uint64_t now_ns) noexcept {
     const std::uint64_t cost = cost_of(tokens);
     if (cost == 0) return 0;
     // One token may always be taken where nothing was for its time.
@@ -52,8 +51,7 @@ class Bucket {
   void reset(std::uint64_t now_ns) noexcept {
     std::uint64_t empty = empty_.load(std::memory_order_relaxed);
     const std::uint64_t now = now_ns * kUnitsPerNs;
-    while (empty > now &&
-           !empty_.compare_exchange_weak(empty, now, std::memory_order_relaxed)) {
+    while (empty > now && !empty_.compare_exchange_weak(empty, now, std::memory_order_relaxed)) {
     }
   }
 

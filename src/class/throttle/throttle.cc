@@ -38,10 +38,11 @@ constexpr std::array kParameters = {
                   .default_text = "100ms",
                   .help = "unused time that may be made up for at once",
                   .max = kMaxBurstNs},
-    ParameterSpec{.name = "op",
-                  .kind = ParameterKind::text,
-                  .default_text = "read,write,discard,write_zeroes",
-                  .help = "the operations that count: read,write,flush,discard,write_zeroes or all"},
+    ParameterSpec{
+        .name = "op",
+        .kind = ParameterKind::text,
+        .default_text = "read,write,discard,write_zeroes",
+        .help = "the operations that count: read,write,flush,discard,write_zeroes or all"},
 };
 
 struct Waiting {
@@ -140,7 +141,7 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
     Context& cx_;
     List<Waiting, &Waiting::link> waiting_;
     Timer timer_;
-    std::uint64_t round_ = 0;  // of the limits
+    std::uint64_t round_ = 0;         // of the limits
     LocalSet<Local>::Member member_;  // last: it leaves the set first
   };
 

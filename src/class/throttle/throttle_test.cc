@@ -36,8 +36,8 @@ class ThrottleTest : public testing::Test {
                                             std::uint64_t bytes = 512) {
     std::vector<std::unique_ptr<Async>> all;
     for (std::size_t i = 0; i < count; ++i) {
-      all.push_back(std::make_unique<Async>(device.channel(), Op::read, 0,
-                                            ByteSpan(memory_).first(bytes)));
+      all.push_back(
+          std::make_unique<Async>(device.channel(), Op::read, 0, ByteSpan(memory_).first(bytes)));
     }
     return all;
   }
@@ -88,14 +88,14 @@ TEST_F(ThrottleTest, so_many_bytes_a_second) {
 }
 
 TEST_F(ThrottleTest, both_limits_hold) {
-  Opened device = open({{"iops", "10"}, {"bytes", "1GiB"}, {"burst", "0"}});
+  Opened device = open({{"iops", "10"}, {"bytes", "1GiB"}, {"burst", "1ms"}});
   auto all = reads(device, 3, 64 * kKiB);
   advance(100 * kMs);
   EXPECT_EQ(ended(all), 2u);
   set({{"iops", "1000000"}, {"bytes", "64KiB"}});
-  advance(999 * kMs);
+  advance(998 * kMs);
   EXPECT_EQ(ended(all), 2u);
-  advance(2 * kMs);
+  advance(1 * kMs);
   EXPECT_EQ(ended(all), 3u);
 }
 

@@ -72,8 +72,8 @@ std::vector<Exports::Entry> Exports::entries() const {
       const bool writable = options_.write && !face.read_only;
       ExportInfo info = info_of(face, writable);
       info.name = provider.name;
-      result.push_back(Entry{std::move(info), provider.aliases,
-                             is_top(face) && !put_in.contains(&provider)});
+      result.push_back(
+          Entry{std::move(info), provider.aliases, is_top(face) && !put_in.contains(&provider)});
     };
     if (options_.only.empty()) {
       for (Provider* each : all.providers()) add(*each);
@@ -103,11 +103,10 @@ std::optional<Exports::Entry> Exports::entry_of(std::string_view name) const {
   bool unique = true;
   for (Entry& each : all) {
     if (!name.empty() && each.info.name == name) return std::move(each);
-    const bool fits =
-        name.empty() ? each.top
-                     : last_part(each.info.name) == name ||
-                           std::find(each.aliases.begin(), each.aliases.end(), name) !=
-                               each.aliases.end();
+    const bool fits = name.empty() ? each.top
+                                   : last_part(each.info.name) == name ||
+                                         std::find(each.aliases.begin(), each.aliases.end(),
+                                                   name) != each.aliases.end();
     if (!fits) continue;
     unique = candidate == nullptr;
     candidate = &each;
@@ -129,9 +128,8 @@ Result<Exports::Opened> Exports::open(std::string_view name) const {
     device = node_.open(entry->info.name, wish);
   }
   if (!device) return device.error();
-  ExportInfo info = node_.inspect([&](const Topology&) {
-    return info_of((*device)->provider(), (*device)->writable());
-  });
+  ExportInfo info = node_.inspect(
+      [&](const Topology&) { return info_of((*device)->provider(), (*device)->writable()); });
   info.name = entry->info.name;
   return Opened{*std::move(device), std::move(info)};
 }

@@ -3,7 +3,8 @@
 // Each question is answered from the graph as it is at that moment, which may change while a server
 // runs (Node::insert and others). A device is opened when a client chooses it and closed when that
 // client goes, so that access counts hold for clients as for everybody else: who only looks at the
-// list keeps nobody out. A name leads to what was put in above its device, as it does for everybody.
+// list keeps nobody out. A name leads to what was put in above its device, as it does for
+// everybody.
 //
 // THREAD: any, once it is made.
 #pragma once

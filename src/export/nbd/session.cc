@@ -62,10 +62,7 @@ Result<std::unique_ptr<Session>> Session::open(SessionOwner& owner, SessionMemor
 
 Session::Session(SessionOwner& owner, SessionMemory& memory, std::unique_ptr<Device> device,
                  const RequestRules& rules) noexcept
-    : owner_(owner),
-      memory_(memory),
-      device_(std::move(device)),
-      decoder_(memory.buffers, rules) {}
+    : owner_(owner), memory_(memory), device_(std::move(device)), decoder_(memory.buffers, rules) {}
 
 Session::~Session() { ASHLAR_ASSERT(idle()); }
 
