@@ -14,7 +14,8 @@ set(ASHLAR_TEST_PATH "PATH=path_list_append:/usr/sbin:/sbin")
 
 file(GLOB_RECURSE ASHLAR_WIDE_TESTS CONFIGURE_DEPENDS test/*_test.cc)
 file(GLOB_RECURSE ASHLAR_TEST_HELPERS CONFIGURE_DEPENDS test/*.cc)
-list(FILTER ASHLAR_TEST_HELPERS EXCLUDE REGEX "_test\\.cc$|/test/(package|witness_off|thread_safety)/")
+list(FILTER ASHLAR_TEST_HELPERS EXCLUDE
+     REGEX "_test\\.cc$|/test/(package|witness_off|thread_safety)/")
 
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})

@@ -62,8 +62,8 @@ class Generation {
   const Bio* sampled = nullptr;       // the root whose time is being measured
   std::uint64_t sample_mask = ~0ull;  // roots whose number has none of these bits are measured
   LayerCount* counts = nullptr;       // by step, when the channel counts
-  const OpSet ops;       // what the channel may ask of the program
-  const OpSet data_ops;  // of these, the ones with a place
+  const OpSet ops;                    // what the channel may ask of the program
+  const OpSet data_ops;               // of these, the ones with a place
   bool retired = false;
   BioPool roots;
   std::deque<ChildPool> pools;             // by slot

@@ -7,9 +7,7 @@ constexpr ashlar::LockClass kLock{"test.bad"};
 
 class Counter {
  public:
-  void add() ASHLAR_EXCLUDES(mutex_) {
-    ++count_;
-  }
+  void add() ASHLAR_EXCLUDES(mutex_) { ++count_; }
 
  private:
   ashlar::Mutex mutex_{kLock};
