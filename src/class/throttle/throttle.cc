@@ -95,7 +95,7 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       if (first) {
         throttle_.give_back(bio);
         cx_.disarm(timer_);
-        take_next();
+        take_next(cx_.now_ns());
       }
       bio.fail(Errc::cancelled);
       cx_.resume(bio, Verdict::done());
@@ -108,7 +108,7 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       throttle_.restart(round, cx_.now_ns());
       if (waiting_.empty()) return;
       cx_.disarm(timer_);
-      take_next();
+      take_next(cx_.now_ns());
     }
 
    private:
@@ -123,15 +123,17 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       Bio& bio = *waiting_.front().bio;
       end(waiting_.front());
       cx_.resume(bio, Verdict::forward(0));
-      take_next();
+      take_next(timer_.deadline_ns);
     }
 
-    // Takes tokens for the first, and for those behind it that need not wait.
-    void take_next() noexcept {
+    // Takes tokens for the first, which has been first since `since_ns`, and for those behind it that
+    // need not wait. A timer that comes late costs them nothing.
+    void take_next(std::uint64_t since_ns) noexcept {
       while (!waiting_.empty()) {
         Bio& bio = *waiting_.front().bio;
-        const std::uint64_t when = throttle_.take(bio, cx_.now_ns());
-        if (when != 0) return cx_.arm(timer_, when);
+        const std::uint64_t when = std::max(since_ns, throttle_.take(bio, since_ns));
+        if (when > cx_.now_ns()) return cx_.arm(timer_, when);
+        since_ns = when;
         end(waiting_.front());
         cx_.resume(bio, Verdict::forward(0));
       }
