@@ -126,8 +126,8 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       take_next(timer_.deadline_ns);
     }
 
-    // Takes tokens for the first, which has been first since `since_ns`, and for those behind it that
-    // need not wait. A timer that comes late costs them nothing.
+    // Takes tokens for the first, which has been that since `since_ns`, and for those behind it
+    // that need not wait. A timer that comes late costs them nothing.
     void take_next(std::uint64_t since_ns) noexcept {
       while (!waiting_.empty()) {
         Bio& bio = *waiting_.front().bio;
