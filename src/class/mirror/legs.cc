@@ -20,7 +20,7 @@ bool Legs::settle(LegSet good, LegSet bad, Op op, Errc error) noexcept {
     if ((sets.live & good) == 0) return false;
     if ((sets.all() & bad) == 0) return true;
   } while (!word_.compare_exchange_weak(word, pack({sets.live & ~bad, sets.joining & ~bad}),
-                                        std::memory_order_relaxed));
+                                        std::memory_order_acq_rel, std::memory_order_relaxed));
   note(sets.all() & bad, op, error);
   return true;
 }

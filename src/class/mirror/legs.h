@@ -19,8 +19,9 @@
 //     seen the leg gone: acknowledgement to a submitter that learns of it is a happens-before, and
 //     reads of one atomic word follow that order even when relaxed. So such a read and such a
 //     change are concurrent, and the old bytes and the new ones are both right.
-//   - Nothing but the word itself is published by it, so relaxed is enough throughout; on the path
-//     of a request it is a plain load of a cache line that nobody writes.
+//   - A change that no longer sees a leg joining is not in the gate's book; what the copy read and
+//     wrote before has to be over for it: the word is released by who ends a copy, and acquired by
+//     requests. On the path of a request it is a plain load of a cache line that nobody writes.
 //
 // A change that was not acknowledged (cancelled, or failed on every leg) may have left different
 // bytes on the legs. Reads must not tell the one now and the other later, so from then on they all
@@ -70,7 +71,7 @@ class Legs {
 
   std::uint32_t count() const noexcept { return count_; }
   LegSet live() const noexcept { return sets().live; }
-  LegSets sets() const noexcept { return unpack(word_.load(std::memory_order_relaxed)); }
+  LegSets sets() const noexcept { return unpack(word_.load(std::memory_order_acquire)); }
   bool uneven() const noexcept { return uneven_.load(std::memory_order_relaxed); }
 
   // Ends a request that `good` legs carried out and `bad` legs failed with `error`: drops the bad

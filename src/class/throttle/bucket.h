@@ -26,14 +26,17 @@ class Bucket {
   }
   std::uint64_t rate() const noexcept { return rate_.load(std::memory_order_relaxed); }
 
-  // Takes `tokens`; when they may be used, in ns. 0: at once.
-  std::uint64_t take(std::uint64_t tokens, std::uint64_t burst_ns, std::uint64_t now_ns) noexcept {
+  // Takes `tokens`; when they may be used, in ns. 0: at once. `since_ns`: from when on they were
+  // wanted; what was unused for more than the burst before that is lost, and nothing after it.
+  std::uint64_t take(std::uint64_t tokens, std::uint64_t burst_ns, std::uint64_t since_ns,
+                     std::uint64_t now_ns) noexcept {
     const std::uint64_t cost = cost_of(tokens);
     if (cost == 0) return 0;
     // One token may always be taken where nothing was for its time.
     const std::uint64_t burst = std::max(burst_ns * kUnitsPerNs, cost_of(1));
     const std::uint64_t now = now_ns * kUnitsPerNs;
-    const std::uint64_t floor = now > burst ? now - burst : 0;
+    const std::uint64_t since = since_ns * kUnitsPerNs;
+    const std::uint64_t floor = since > burst ? since - burst : 0;
     std::uint64_t empty = empty_.load(std::memory_order_relaxed);
     std::uint64_t after;
     do {

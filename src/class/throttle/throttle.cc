@@ -80,7 +80,8 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
 
     Verdict begin(Bio& bio, ThrottlePad& pad) noexcept {
       if (waiting_.empty()) {
-        const std::uint64_t when = throttle_.take(bio, cx_.now_ns());
+        const std::uint64_t now = cx_.now_ns();
+        const std::uint64_t when = throttle_.take(bio, now, now);
         if (when == 0) return Verdict::forward(0);
         cx_.arm(timer_, when);
       }
@@ -123,17 +124,16 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       Bio& bio = *waiting_.front().bio;
       end(waiting_.front());
       cx_.resume(bio, Verdict::forward(0));
+      // A timer that is late costs no tokens.
       take_next(timer_.deadline_ns);
     }
 
-    // Takes tokens for the first, which has been that since `since_ns`, and for those behind it
-    // that need not wait. A timer that comes late costs them nothing.
+    // Takes tokens for the first, and for those behind it that need not wait.
     void take_next(std::uint64_t since_ns) noexcept {
       while (!waiting_.empty()) {
         Bio& bio = *waiting_.front().bio;
-        const std::uint64_t when = std::max(since_ns, throttle_.take(bio, since_ns));
-        if (when > cx_.now_ns()) return cx_.arm(timer_, when);
-        since_ns = when;
+        const std::uint64_t when = throttle_.take(bio, since_ns, cx_.now_ns());
+        if (when != 0) return cx_.arm(timer_, when);
         end(waiting_.front());
         cx_.resume(bio, Verdict::forward(0));
       }
@@ -199,9 +199,10 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
   static std::uint64_t bytes_of(const Bio& bio) { return has_payload(bio.op) ? bio.length : 0; }
 
   // When `bio` may go, with its tokens taken; 0: at once.
-  std::uint64_t take(const Bio& bio, std::uint64_t now_ns) noexcept {
+  std::uint64_t take(const Bio& bio, std::uint64_t since_ns, std::uint64_t now_ns) noexcept {
     const std::uint64_t burst = burst_ns_.load(std::memory_order_relaxed);
-    return std::max(requests_.take(1, burst, now_ns), bytes_.take(bytes_of(bio), burst, now_ns));
+    return std::max(requests_.take(1, burst, since_ns, now_ns),
+                    bytes_.take(bytes_of(bio), burst, since_ns, now_ns));
   }
   void give_back(const Bio& bio) noexcept {
     requests_.give_back(1);

@@ -185,7 +185,7 @@ TEST(Bucket, high_rates_are_exact) {
   bucket.set_rate(3'000'000);
   std::uint64_t last = 0;
   const std::uint64_t start = 1'000'000'000;
-  for (int i = 0; i < 3'000'000; ++i) last = bucket.take(1, 0, start);
+  for (int i = 0; i < 3'000'000; ++i) last = bucket.take(1, 0, start, start);
   EXPECT_NEAR(static_cast<double>(last - start), 1e9, 1e6);
 }
 
