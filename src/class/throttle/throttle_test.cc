@@ -93,7 +93,6 @@ TEST_F(ThrottleTest, both_limits_hold) {
   advance(100 * kMs);
   EXPECT_EQ(ended(all), 2u);
   set({{"iops", "1000000"}, {"bytes", "64KiB"}});
-  // A second for 64 KiB, less the burst of a millisecond, of which two requests have had a part.
   advance(998 * kMs);
   EXPECT_EQ(ended(all), 2u);
   advance(2 * kMs);
@@ -105,10 +104,8 @@ TEST_F(ThrottleTest, unused_time_is_made_up_for_up_to_the_burst) {
   advance(1000 * kMs);
   auto all = reads(device, 10);
   EXPECT_EQ(ended(all), 4u);
-  for (unsigned i = 5; i <= 10; ++i) {
-    advance(kMs);
-    EXPECT_EQ(ended(all), i);
-  }
+  advance(6 * kMs);
+  EXPECT_EQ(ended(all), 10u);
 }
 
 TEST_F(ThrottleTest, no_limit_lets_all_pass) {
