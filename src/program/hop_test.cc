@@ -180,7 +180,8 @@ TEST_F(HopTest, a_deep_queue_waits_with_its_lane_and_keeps_nobody_else_waiting) 
   std::thread other([&] {
     auto lane = Lane::create({}).value();
     Opened its(*lane, compile(top, {}).value(), {});
-    Async one(its.channel(), Op::read, 0, memory);
+    std::vector<std::byte> its_memory(4096);
+    Async one(its.channel(), Op::read, 0, its_memory);
     lane->poll();
     submitted.set_value();
     EXPECT_EQ(one.wait(), Errc::ok);
