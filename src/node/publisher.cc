@@ -150,14 +150,14 @@ void Publisher::on_closed(Channel& channel) noexcept {
 std::vector<std::unique_ptr<Program>> Publisher::collect() {
   std::vector<std::unique_ptr<Program>> unused;
   const MutexLock lock(mutex_);
-  std::erase_if(replaced_, [&](Replaced& each) {
-    const bool used = std::any_of(slots_.begin(), slots_.end(), [&](const auto& slot) {
-      const auto& uses = slot->uses;
-      return std::find(uses.begin(), uses.end(), each.program.get()) != uses.end();
-    });
-    if (!used) unused.push_back(std::move(each.program));
-    return !used;
-  });
+  for (auto it = replaced_.begin(); it != replaced_.end();) {
+    bool used = false;
+    for (const auto& slot : slots_) {
+      used = used || std::count(slot->uses.begin(), slot->uses.end(), it->program.get()) > 0;
+    }
+    if (!used) unused.push_back(std::move(it->program));
+    it = used ? std::next(it) : replaced_.erase(it);
+  }
   return unused;
 }
 
@@ -169,10 +169,11 @@ std::optional<std::uint64_t> Publisher::oldest_change() const {
 
 std::size_t Publisher::behind() const {
   const MutexLock lock(mutex_);
+  const Program* current = current_.get();
   return static_cast<std::size_t>(
       std::count_if(slots_.begin(), slots_.end(), [&](const auto& slot) {
         const auto& uses = slot->uses;
-        return std::find(uses.begin(), uses.end(), current_.get()) == uses.end();
+        return std::find(uses.begin(), uses.end(), current) == uses.end();
       }));
 }
 
