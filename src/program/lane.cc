@@ -130,8 +130,8 @@ void Lane::drop(Mailbox& box) noexcept {
   if (box.room_link.linked()) box.room_link.unlink();
 }
 
-// There is something in the inbox. Gives the lock back.
-void Lane::notice(MutexLock& lock) noexcept {
+// The analysis does not follow a lock that is given back through a reference.
+ASHLAR_NO_THREAD_ANALYSIS void Lane::notice(MutexLock& lock) noexcept {
   if (inbox_full_.exchange(true)) return;
   const Wakes::Token token(wakes_);
   lock.unlock();
