@@ -10,6 +10,8 @@
 // something waits; (3) `pad.entry` and `pad.covered` are owned by the request until it ends.
 #include <array>
 #include <atomic>
+#include <charconv>
+#include <string_view>
 
 #include "class/write_log/journal.h"
 #include "program/split.h"
@@ -25,6 +27,9 @@ using write_log::Journal;
 
 constexpr std::uint32_t kData = 0;
 constexpr std::uint32_t kLog = 1;
+
+// What a mark says before the number of its flush.
+constexpr std::string_view kMarkWord = "flush ";
 
 // Zeros go into the log as bytes: an entry of them stays of a size that a log has room for.
 constexpr std::uint64_t kMaxRangeLogged = 4 * kMiB;
@@ -190,8 +195,9 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
     const bool flush = pad.entry->header.has(write_log::kFlushFlag);
     pad.covered.push(pad.entry);
     if (flush && marks_) {
-      const auto text = fmt::format_to_n(mark_.data(), mark_.size(), "flush {}", ++flushes_);
-      Entry* mark = journal_.make_mark({mark_.data(), text.size});
+      char* const digits = mark_.data() + kMarkWord.copy(mark_.data(), mark_.size());
+      const char* end = std::to_chars(digits, mark_.data() + mark_.size(), ++flushes_).ptr;
+      Entry* mark = journal_.make_mark({mark_.data(), end});
       if (mark != nullptr) pad.covered.push(mark);
     }
     while (room && !pad.covered.empty()) room = journal_.place(pad.covered.pop());
