@@ -33,6 +33,7 @@ fio --ioengine=nbd --uri="$(uri disk0)" --name=live --rw=randwrite --bs=4k --iod
   --verify_backlog=64 --randseed=5 --thread --group_reporting --rate_iops=1500 \
   > fio.log 2>&1 < /dev/null &
 load=$!
+clients+=("$load")
 
 for round in 1 2 3; do
   must insert disk0 throttle calm iops=20000 burst=1ms

@@ -84,7 +84,8 @@ int ashlar_set_close(ashlar_set* set);
 
 enum {
   ASHLAR_OPEN_WRITE = 1,
-  ASHLAR_OPEN_EXCLUSIVE = 2  // nobody else may have it open for writing
+  ASHLAR_OPEN_EXCLUSIVE = 2,  // nobody else may have it open for writing
+  ASHLAR_OPEN_UNMAPPED = 4    // takes requests with ASHLAR_UNMAPPED
 };
 
 struct ashlar_info {
@@ -115,8 +116,9 @@ enum ashlar_op {
 };
 
 enum {
-  ASHLAR_FUA = 1,      // write, write_zeroes: durable when it ends
-  ASHLAR_NO_UNMAP = 2  // write_zeroes: leave no hole
+  ASHLAR_FUA = 1,       // write, write_zeroes: durable when it ends
+  ASHLAR_NO_UNMAP = 2,  // write_zeroes: leave no hole
+  ASHLAR_UNMAPPED = 4   // read, write: the vector may name an ashlar_memory
 };
 
 // The most segments of one request.
@@ -124,7 +126,7 @@ enum {
 
 struct ashlar_request {
   uint32_t op;     // enum ashlar_op
-  uint32_t flags;  // ASHLAR_FUA, ASHLAR_NO_UNMAP
+  uint32_t flags;  // ASHLAR_FUA, ASHLAR_NO_UNMAP, ASHLAR_UNMAPPED
   uint64_t offset;
   uint64_t length;          // read, write: 0 or the sum of the vector. flush: 0
   const struct iovec* iov;  // read, write. The vector is copied; the memory stays until the end
@@ -171,6 +173,29 @@ int ashlar_run(ashlar_queue* queue, const struct ashlar_request* request);
 // Cancels what is under way and waits for its end: after this no memory of any request is touched.
 // Completions that were not fetched are lost. NULL is closed already.
 int ashlar_queue_close(ashlar_queue* queue);
+
+// --- memory that this process has not mapped
+// ------------------------------------------------------
+
+// A range of a memfd, or of another file, that requests with ASHLAR_UNMAPPED read into and write
+// from. It has addresses, and nothing behind them: only layers that need the bytes have the part
+// that they need mapped. The descriptor is duplicated. A file that is cut short meanwhile ends the
+// process (SIGBUS) once its bytes are touched: seal what a stranger shares (F_SEAL_SHRINK).
+typedef struct ashlar_memory ashlar_memory;
+
+enum {
+  ASHLAR_MEMORY_READ_ONLY = 1  // requests write from it only
+};
+
+// `offset` is on a page. Errors: -EINVAL, -ENOMEM, -EBADF.
+int ashlar_memory_open(int fd, uint64_t offset, uint64_t length, unsigned flags,
+                       ashlar_memory** memory);
+// The part of a vector that stands for bytes [offset, offset + length). Errors: -EINVAL.
+int ashlar_memory_part(ashlar_memory* memory, uint64_t offset, uint64_t length, struct iovec* part);
+// Bytes that are mapped by now.
+int ashlar_memory_mapped(ashlar_memory* memory, uint64_t* bytes);
+// No request may be using it any more. NULL is closed already.
+int ashlar_memory_close(ashlar_memory* memory);
 
 #ifdef __cplusplus
 }

@@ -231,6 +231,8 @@ class CommandLine {
     add_bytes(verb, "OFFSET", "a byte of the device",
               [this](std::uint64_t bytes) { explain_.offset = bytes; });
     add_write_flag(verb, explain_.stack, "as it is when opened for writing");
+    verb.add_flag("--unmapped", explain_.stack.unmapped,
+                  "as it is for callers whose memory is not mapped");
     verb.add_flag("--json", explain_.json, "for programs");
   }
 

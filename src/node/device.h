@@ -30,6 +30,7 @@ struct OpenOptions {
   bool write = false;
   bool exclusive = false;  // nobody else may have it open for writing
   Dispatch dispatch = Dispatch::direct;
+  bool unmapped = false;         // takes payloads in memory that is not mapped (bio/unmapped.h)
   std::string user = "a user";   // for messages of others who are refused
   const Geom* behalf = nullptr;  // works for this geom: what that holds is not in its way
 };

@@ -188,7 +188,7 @@ Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const Open
     topology_.detach(consumer);
     return allowed.error();
   }
-  auto program = compile(provider, {.dispatch = options.dispatch});
+  auto program = compile(provider, {.dispatch = options.dispatch, .unmapped = options.unmapped});
   if (!program) {
     topology_.detach(consumer);
     return program.error();

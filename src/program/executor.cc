@@ -361,7 +361,7 @@ Bio& Split::add_own(const OwnRequest& request) noexcept {
   ASHLAR_ASSERT(!has_payload(request.op) || request.payload.holds(request.length));
   Bio& child = fresh(request.tag);
   child.op = request.op;
-  child.flags = request.flags;
+  child.flags = request.flags | (parent_.flags & kUnmapped);  // its payload may be the parent's
   child.offset = request.offset;
   child.length = request.length;
   child.payload = request.payload;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "capi/ashlar.h"
@@ -300,6 +301,50 @@ static void test_misuse(void) {
 }
 
 // Requests of every state at the close of the queue: under way, ended and not fetched.
+// Bytes go from a memfd to a device and back into it, and this process never looks at them.
+static void test_unmapped_memory(void) {
+  struct bed bed = {NULL, NULL, NULL};
+  ashlar_memory *memory = NULL;
+  struct iovec part[2];
+  unsigned char out[kBlock], in[kBlock];
+  uint64_t mapped = 1;
+  const int fd = memfd_create("c api", MFD_CLOEXEC);
+  CHECK(fd >= 0 && ftruncate(fd, 16 << 20) == 0);
+  fill(out, sizeof(out), 77);
+  CHECK(pwrite(fd, out, sizeof(out), 512) == kBlock);
+  CHECK(ashlar_memory_open(fd, 0, 16 << 20, 0, &memory) == 0);
+  CHECK(ashlar_memory_mapped(memory, &mapped) == 0 && mapped == 0);
+  CHECK(ashlar_memory_part(memory, 512, kBlock, &part[0]) == 0);
+  CHECK(ashlar_memory_part(memory, 8 << 20, kBlock, &part[1]) == 0);
+  CHECK(ashlar_memory_part(memory, 16 << 20, 1, &part[1]) == -EINVAL);
+  CHECK(ashlar_memory_part((ashlar_memory *)&bed, 0, 1, &part[1]) == -EINVAL);
+  CHECK(ashlar_memory_open(fd, 1, kBlock, 0, NULL) == -EINVAL);
+
+  CHECK(ashlar_set_open(ASHLAR_SET_WRITABLE, &bed.set) == 0);
+  CHECK(ashlar_set_add_stack_text(bed.set, kStack, NULL) == 0);
+  CHECK(ashlar_device_open(bed.set, "disk", ASHLAR_OPEN_WRITE | ASHLAR_OPEN_UNMAPPED,
+                           &bed.device) == 0);
+  CHECK(ashlar_queue_open(bed.device, kDepth, &bed.queue) == 0);
+  struct ashlar_request request = make(ASHLAR_WRITE, 0, &part[0], 1);
+  request.flags = ASHLAR_UNMAPPED;
+  CHECK(ashlar_run(bed.queue, &request) == 0);
+  request = make(ASHLAR_READ, 0, &part[1], 1);
+  request.flags = ASHLAR_UNMAPPED;
+  CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(pread(fd, in, sizeof(in), 8 << 20) == kBlock);
+  CHECK(memcmp(in, out, sizeof(in)) == 0);
+  CHECK(ashlar_memory_mapped(memory, &mapped) == 0 && mapped > 0 && mapped < 16 << 20);
+  close_bed(&bed);
+
+  // A device that was not opened for it says so.
+  bed = open_bed("disk");
+  CHECK(ashlar_run(bed.queue, &request) == -EOPNOTSUPP);
+  close_bed(&bed);
+  CHECK(ashlar_memory_close(memory) == 0);
+  CHECK(ashlar_memory_close(NULL) == 0);
+  close(fd);
+}
+
 static void test_close_in_flight(void) {
   static unsigned char buffers[kDepth][kBlock];
   for (int started = 0; started <= kDepth; ++started) {
@@ -323,6 +368,7 @@ int main(void) {
   test_errors();
   test_read_only();
   test_misuse();
+  test_unmapped_memory();
   test_close_in_flight();
   printf("%d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;

@@ -65,6 +65,7 @@ class Stats final : public StepClass<Stats, StatsPad> {
       .min_consumers = 1,
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 
