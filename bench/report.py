@@ -100,7 +100,7 @@ def machine() -> dict:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(memory / (1 << 20)),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         "compiler": first_line(["c++", "--version"]),
         "fio": first_line(["fio", "--version"]),
@@ -127,7 +127,7 @@ def measure(args) -> dict:
 def print_verdicts(verdicts: list) -> None:
     say("targets")
     for each in verdicts:
-        bound = f"{'at most' if each.at_most else 'at least'} {each.bound:g} {each.unit}"
+        bound = f"{'at most' if each.at_most else 'at least'} {each.bound:.3g} {each.unit}"
         print(f"{each.what:<68}{each.measured:>9.2f}  {bound:<24}"
               f"{'reached' if each.reached else 'NOT REACHED'}")
     reached = sum(each.reached for each in verdicts)
@@ -172,7 +172,10 @@ def main() -> int:
     if args.docs:
         page.renew(ROOT / "docs/benchmarks.md", results, verdicts)
         (ROOT / "docs/benchmarks.svg").write_text(plot.draw(results, verdicts))
-    return 0
+    missing = [part for part in ("locked", "qemu") if not results[part]]
+    if missing:
+        print(f"could not be run: {', '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":
