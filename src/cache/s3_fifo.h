@@ -34,9 +34,9 @@ struct Placed {
 // costs a place in the wrong queue.
 class Ghosts {
  public:
-  // `capacity`: how many to remember.
+  // `capacity`: how many to remember. The table has twice the room, since rows fill unevenly.
   explicit Ghosts(std::uint64_t capacity)
-      : capacity_(capacity), rows_(std::max<std::uint64_t>(1, capacity / kWays)) {}
+      : capacity_(capacity), rows_(std::max<std::uint64_t>(1, 2 * capacity / kWays)) {}
 
   void add(std::uint64_t key) noexcept {
     Row& row = row_of(key);
