@@ -1,3 +1,4 @@
+// The policies, as their papers say, over lists and maps.
 #include "bench/cache_policies.h"
 
 #include <algorithm>

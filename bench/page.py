@@ -128,6 +128,19 @@ def file(results: dict) -> list[str]:
          number(each["cpu_ns"])] for each in results["engine"]])
 
 
+def cache(results: dict) -> list[str]:
+    found = results.get("cache")
+    if not found:
+        return []
+    lines = [f"A hit takes {number(found['hit_ns'])} ns, pin and unpin; a miss of 4 KiB "
+             f"{number(found['miss_ns'])} ns, of which the copy alone is "
+             f"{number(found['copy_ns'])} ns.", ""]
+    policies = ("lru", "arc", "s3_fifo", "ashlar", "optimum")
+    return lines + table(["share of hits", "buffers", "LRU", "ARC", "S3-FIFO", "Ashlar", "optimum"], [
+        [each["trace"], f"{each['buffers']:,}", *(f"{each[name]:.3f}" for name in policies)]
+        for each in found["hits"]])
+
+
 def peers(results: dict) -> list[str]:
     lines = []
     if results["qemu"]:
@@ -161,6 +174,7 @@ def generated(results: dict, verdicts: list) -> str:
         "### Threads", "", *threads(results),
         "### Graphs and change", "", *graph(results),
         "### Files", "", *file(results),
+        "### The buffer cache", "", *cache(results),
         "### Peers", "", *peers(results),
     ]
     return "\n".join(lines)

@@ -87,6 +87,20 @@ def file_targets(results: dict):
                           row["cpu_to_fio"], 1.1, True, "times")
 
 
+def cache_targets(results: dict):
+    found = results.get("cache")
+    if not found:
+        return
+    yield Verdict("cache: a hit, pin and unpin", found["hit_ns"], 100, True, "ns")
+    yield Verdict("cache: a miss, beyond the copy", found["miss_ns"] - found["copy_ns"], 1000, True,
+                  "ns")
+    # The exact list of ghosts is a table of fingerprints in the cache: some thousandths less or more.
+    yield Verdict("cache: hits to the lower of ARC and S3-FIFO, the worst trace",
+                  min(row["ashlar"] / min(row["arc"], row["s3_fifo"])
+                      for row in found["hits"] if min(row["arc"], row["s3_fifo"]) > 0),
+                  0.99, False, "times")
+
+
 def nbd_targets(results: dict):
     names = {"requests_per_second": "rate", "server_cpu_ns_per_request": "CPU a request"}
     for each in results.get("nbd", {}).get("targets", []):
@@ -94,7 +108,8 @@ def nbd_targets(results: dict):
                       each["ratio"], each["bound"], each["at_most"], "times")
 
 
-PARTS = (path_targets, zero_targets, thread_targets, compile_targets, file_targets, nbd_targets)
+PARTS = (path_targets, zero_targets, thread_targets, compile_targets, file_targets, cache_targets,
+         nbd_targets)
 
 
 def judge(results: dict) -> list[Verdict]:
