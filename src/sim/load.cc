@@ -185,7 +185,7 @@ void Load::judge_deadline(const Request& request) {
     complain(fmt::format("request {}: timed out {} ns before its deadline", request.id,
                          request.deadline_ns - now));
   }
-  if (now > request.deadline_ns && now - request.deadline_ns > kGraceNs) {
+  if (prompt_ && now > request.deadline_ns && now - request.deadline_ns > kGraceNs) {
     complain(fmt::format("request {}: ended {} ns after its deadline", request.id,
                          now - request.deadline_ns));
   }

@@ -48,6 +48,10 @@ class Load {
   // One flush, behind which nothing else is asked; false as above.
   bool submit_flush() { return start(Op::flush, {}, false); }
 
+  // Memory has come to an end: a request on its way up may wait for the reserve of a step, which
+  // another has whose disk hangs. So nothing is known of when its deadline ends it.
+  void expect_waits() { prompt_ = false; }
+
   // From now on what ends is not looked at: the power is off.
   void go_blind() { blind_ = true; }
 
@@ -94,6 +98,7 @@ class Load {
   const std::uint64_t hot_blocks_;   // where most requests go
   const std::uint64_t deadline_odds_;
   bool blind_ = false;
+  bool prompt_ = true;  // what is cancelled ends soon
   std::vector<std::unique_ptr<Request>> under_way_;
   std::vector<std::unique_ptr<Request>> past_;  // kept, so that one that ends again is known
   std::optional<std::string> failure_;

@@ -173,7 +173,10 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t cancel_odds = random_.one_in(2) ? 12 : 1'000'000;
   const std::uint64_t replace_odds = random_.one_in(4) ? 40 : 1'000'000;
   const std::uint64_t rush = 1 + random_.below(6);
-  if (random_.one_in(4)) standing.memory.exhaust();
+  if (random_.one_in(4)) {
+    standing.memory.exhaust();
+    load.expect_waits();
+  }
   std::uint64_t submitted = 0;
   while (submitted < wanted && !load.failure() && !stuck_) {
     if (random_.below(8) < rush && load.submit_one()) {
