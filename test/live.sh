@@ -96,6 +96,50 @@ for each in idle:
 END
 ok "what cannot be done is refused, with a sentence"
 
+must counters --json
+python3 - control.log << 'END' || { cat control.log; fail "counters before counting"; }
+import json, sys
+devices = {each["device"]: each for each in json.load(open(sys.argv[1]))["devices"]}
+new = devices["new"]
+assert len(new["callers"]) >= 2 and new["requests"] > 0 and new["silent"] == 0, new
+assert new["requests"] == sum(each["requests"] for each in new["callers"])
+for each in new["callers"]:
+    assert each["user"].startswith("NBD export"), each
+    assert each["short_frames"] <= each["requests"] and each["frame"] > 0, each
+    assert "layers" not in each and "latency" not in each, each
+END
+must count new on
+must sample new 4
+# A client that comes later is counted too: what it asked, layer for layer.
+quietly fio --ioengine=nbd --uri="$(uri new)" --name=seen --rw=read --bs=4k --iodepth=4 --size=1m
+for ((turn = 0; turn < 1200; ++turn)); do
+  must counters --json
+  if grep -q p99_ns control.log; then break; fi
+  sleep 0.05
+done
+python3 - control.log << 'END' || { cat control.log; fail "counters while counting"; }
+import json, sys
+devices = {each["device"]: each for each in json.load(open(sys.argv[1]))["devices"]}
+for each in devices["new"]["callers"]:
+    layers = each["layers"]
+    assert [(layer["device"], layer["class"]) for layer in layers] == [("new", "file")], each
+    for counts in layers[0]["operations"].values():
+        assert counts["errors"] == 0
+    times = each["latency"]
+    assert times["every"] == 4 and times["p50_ns"] <= times["p99_ns"] <= times["max_ns"], each
+END
+must counters
+grep -q "SHORT FRAMES" control.log && grep -q "LAYER" control.log || fail "there is no table"
+must count new off
+must sample new off
+must counters --json
+if grep -q '"layers"\|"latency"' control.log; then fail "counting goes on"; fi
+refused count new perhaps
+refused count nowhere on
+refused sample new often
+refused sample new 99999999999999999999
+ok "requests, layers and times were counted, and the counting was switched off"
+
 wait "$load" || { cat fio.log; fail "fio"; }
 grep -q 'err= 0' fio.log || { cat fio.log; fail "fio"; }
 ok "fio verified every block meanwhile"

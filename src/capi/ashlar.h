@@ -170,6 +170,32 @@ int ashlar_cancel(ashlar_queue* queue, uint64_t id);
 // Carries out one request and returns its result. Others go on meanwhile. -EAGAIN as ashlar_submit.
 int ashlar_run(ashlar_queue* queue, const struct ashlar_request* request);
 
+// What a queue has counted. Set `size` to sizeof(struct ashlar_counters) before the call; a library
+// that knows fewer fields than the program sets the others to 0, one that knows more leaves them
+// out.
+struct ashlar_counters {
+  uint32_t size;
+  uint32_t frame_bytes;   // what a request takes beside its 128 bytes; changes with the stack
+  uint64_t requests;      // started since the queue was opened
+  uint64_t short_frames;  // of these, for want of room served by a copy of the request
+  uint64_t shortages;     // of these, had to wait for memory
+  // Times of some requests, nanoseconds, at most 25 % too long; 0 while none are measured.
+  uint64_t latency_every;  // one request in so many is measured
+  uint64_t latency_count;  // so many were
+  uint64_t latency_p50_ns;
+  uint64_t latency_p99_ns;
+  uint64_t latency_max_ns;
+};
+
+// THREAD: the queue's own, as for every call with a queue; the counters are of this queue alone,
+// and a program adds those of a device's queues up. Errors: -EINVAL where `size` holds not even
+// `requests`.
+int ashlar_queue_counters(ashlar_queue* queue, struct ashlar_counters* counters);
+
+// Measures one request in `every` from now on, rounded up to a power of two (0: none; at most
+// 2^20); what was measured before is forgotten. THREAD: the queue's own. Errors: -EINVAL, -ENOMEM.
+int ashlar_queue_measure(ashlar_queue* queue, uint64_t every);
+
 // Cancels what is under way and waits for its end: after this no memory of any request is touched.
 // Completions that were not fetched are lost. NULL is closed already.
 int ashlar_queue_close(ashlar_queue* queue);

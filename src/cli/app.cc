@@ -268,13 +268,15 @@ class CommandLine {
                  "Examples:\n"
                  "  ashlar control /run/ashlar.ctl insert disk0 throttle calm iops=200\n"
                  "  ashlar control /run/ashlar.ctl set calm iops=500 bytes=20MiB\n"
-                 "  ashlar control /run/ashlar.ctl remove calm\n");
+                 "  ashlar control /run/ashlar.ctl remove calm\n"
+                 "  ashlar control /run/ashlar.ctl counters --json\n");
     verb->add_option("PATH", control_.path, "the server's control socket")
         ->option_text("")
         ->required();
     verb->add_option("COMMAND", control_.words, "a command and what it takes")
         ->option_text("...")
         ->required();
+    verb->add_flag("--json", control_.json, "for programs; most answers are JSON anyway");
     verb->callback([this] { verb_ = [this] { return run_control(control_); }; });
   }
 

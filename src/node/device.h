@@ -59,7 +59,8 @@ class Device {
 
   // A sentence for a bio of this device that ended with an error: which layer, which disk, which
   // byte. "read of 4096 bytes at byte 0 of disk0/p1: I/O error in file 'disk0' at byte 1048576".
-  // REQUIRES: a channel's allocate() made it, and it was not released. THREAD: its lane's.
+  // A caller's own bio whose program was replaced since gets a sentence without a layer.
+  // REQUIRES: it was not released. THREAD: its lane's.
   std::string describe_failure(Bio& bio, std::uint64_t offset) const;
 
   // Raises a read-only open to read-write, or lowers it. Channels opened before keep what they

@@ -116,7 +116,7 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
 }
 
 void Channel::end_early(Bio& bio) noexcept {
-  fault_of(bio) = Fault{.step = kNoStep, .reserved = 0, .offset = bio.offset};
+  fault_of(bio) = Fault{.step = kNoStep, .program = 0, .offset = bio.offset};
   // No step has seen it: the walk up from the first step ends the bio at once.
   bio.pc = 0;
   bio.direction = BioDirection::up;
@@ -185,6 +185,7 @@ void Channel::cancel_foreign(Bio& original) noexcept {
   original.foreign = false;
   original.state = BioState::idle;
   original.fail(Errc::cancelled);
+  if (original.has_frame()) fault_of(original) = {};
   original.end_io(original);
 }
 

@@ -112,6 +112,7 @@ class Channel {
   // Counts by layer from now on; `layer_counts` has one for each step of program(), and begins anew
   // with replace(). Errors: no_memory.
   Result<void> count_layers(bool on);
+  bool counts_layers() const noexcept { return counting_; }
   std::span<const LayerCount> layer_counts() const noexcept;
 
   // Measures one request in `every` (rounded up to a power of two; 0: none) from now on.

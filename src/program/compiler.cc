@@ -4,6 +4,7 @@
 #include "program/compiler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 
 #include "bio/unmapped.h"
@@ -470,7 +471,18 @@ void Compiler::place_geom(const Pending& next) {
 
 }  // namespace
 
-Program::Program() = default;
+namespace {
+
+// 0 is left out when the numbers come round.
+std::uint32_t next_number() {
+  static std::atomic<std::uint32_t> last{0};
+  const std::uint32_t number = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return number != 0 ? number : next_number();
+}
+
+}  // namespace
+
+Program::Program() : number(next_number()) {}
 Program::~Program() = default;
 
 Result<std::unique_ptr<Program>> compile(Provider& top, const CompileOptions& options) {

@@ -35,11 +35,19 @@ class Count {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// What passed one step of a program.
-struct LayerCount {
+// What passed one step of a program, of one operation.
+struct OpCount {
   Count requests;  // that came down to it, children too
   Count bytes;     // of these
   Count errors;    // that it made itself, not those that it was told of
+};
+
+// What passed one step of a program.
+struct LayerCount {
+  std::array<OpCount, kOpCount> ops;
+
+  OpCount& of(Op op) noexcept { return ops[static_cast<std::size_t>(op)]; }
+  const OpCount& of(Op op) const noexcept { return ops[static_cast<std::size_t>(op)]; }
 };
 
 // The processor's time-stamp counter; nanoseconds where there is none.

@@ -107,6 +107,7 @@ struct Folded {
 enum class Dispatch : std::uint8_t { direct, queued };
 
 struct Program {
+  const std::uint32_t number;  // no other program of this process has it; never 0
   Provider* top = nullptr;
   Dispatch dispatch = Dispatch::direct;
   bool maps_payloads = false;  // takes requests with kUnmapped

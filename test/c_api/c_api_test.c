@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,51 @@ static void test_read_only(void) {
   close_bed(&bed);
 }
 
+static void test_counters(void) {
+  struct bed bed = open_bed("disk");
+  unsigned char buffer[kBlock];
+  struct iovec iov = {buffer, kBlock};
+  struct ashlar_request request = make(ASHLAR_READ, 0, &iov, 1);
+  struct ashlar_counters counters = {.size = sizeof(counters), .requests = 99};
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.size == sizeof(counters) && counters.requests == 0 && counters.frame_bytes != 0);
+  for (int i = 0; i < 10; ++i) CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.requests == 10 && counters.short_frames == 0 && counters.shortages == 0);
+  CHECK(counters.latency_every == 0 && counters.latency_count == 0);
+
+  CHECK(ashlar_queue_measure(bed.queue, 3) == 0);
+  for (int i = 0; i < 40; ++i) CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.requests == 50 && counters.latency_every == 4 && counters.latency_count == 10);
+  CHECK(counters.latency_p50_ns <= counters.latency_p99_ns);
+  CHECK(counters.latency_p99_ns <= counters.latency_max_ns && counters.latency_max_ns != 0);
+  CHECK(ashlar_queue_measure(bed.queue, 0) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.latency_every == 0 && counters.latency_max_ns == 0);
+
+  // A program of an earlier, and of a later header.
+  struct {
+    struct ashlar_counters known;
+    uint64_t later;
+  } large;
+  memset(&large, 0xff, sizeof(large));
+  large.known.size = offsetof(struct ashlar_counters, shortages);
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == 0);
+  CHECK(large.known.requests == 50 && large.known.shortages == UINT64_MAX);
+  large.known.size = sizeof(large);
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == 0);
+  CHECK(large.known.shortages == 0 && large.later == 0);
+
+  large.known.size = 8;
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == -EINVAL);
+  CHECK(ashlar_queue_counters(bed.queue, NULL) == -EINVAL);
+  CHECK(ashlar_queue_counters(NULL, &counters) == -EINVAL);
+  CHECK(ashlar_queue_measure(NULL, 1) == -EINVAL);
+  CHECK(ashlar_queue_measure(bed.queue, UINT64_MAX) == -EINVAL);
+  close_bed(&bed);
+}
+
 static int count_devices(void *user, const char *name, uint64_t size_bytes) {
   CHECK(name[0] != '\0' && size_bytes == 1 << 20);
   return ++*(int *)user == 100 ? -1 : 0;
@@ -367,6 +413,7 @@ int main(void) {
   test_cancel();
   test_errors();
   test_read_only();
+  test_counters();
   test_misuse();
   test_unmapped_memory();
   test_close_in_flight();
