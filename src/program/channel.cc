@@ -73,6 +73,29 @@ Result<void> Channel::measure_latency(std::uint64_t every) {
   return {};
 }
 
+std::optional<FileRange> Channel::plain_file(std::uint64_t offset,
+                                             std::uint64_t length) const noexcept {
+  const Program& program = current_->program;
+  const Edge& entry = program.entry;
+  const FileRangeFn ask = program.infos[static_cast<std::size_t>(entry.target)].file_range;
+  if (ask == nullptr || program.dispatch == Dispatch::queued) return std::nullopt;
+  if (current_->counts != nullptr || sampler_ != nullptr) return std::nullopt;
+  if (!current_->data_ops.has(Op::read) || !fits(program, offset, length)) return std::nullopt;
+  return ask(entry.step->body, offset + entry.add_bytes, length);
+}
+
+void Channel::begin_own_read(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::idle && bio.home == current_.get());
+  bio.state = BioState::held;
+  ++current_->started;
+}
+
+void Channel::end_own_read(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  bio.state = BioState::idle;
+  ++bio.home->ended;
+}
+
 bool Channel::uses(const Program& program) const noexcept {
   const auto same = [&](const auto& each) { return &each->program == &program; };
   return same(current_) || std::any_of(old_.begin(), old_.end(), same);

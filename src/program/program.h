@@ -85,6 +85,7 @@ struct StepInfo {
   ChildFn on_child = nullptr;
   CancelFn on_cancel = nullptr;
   MakeLocalFn make_local = nullptr;
+  FileRangeFn file_range = nullptr;
   Provider* provider = nullptr;   // whose requests the step serves; the step's geom is its geom
   std::uint32_t pad_bytes = 0;    // with the saved offset where there is a completion
   std::uint32_t first_edge = 0;   // the step's edges begin at program.edges[first_edge]
