@@ -136,7 +136,8 @@ def cache(results: dict) -> list[str]:
              f"{number(found['miss_ns'])} ns, of which the copy alone is "
              f"{number(found['copy_ns'])} ns.", ""]
     policies = ("lru", "arc", "s3_fifo", "ashlar", "optimum")
-    return lines + table(["share of hits", "buffers", "LRU", "ARC", "S3-FIFO", "Ashlar", "optimum"], [
+    heads = ["share of hits", "buffers", "LRU", "ARC", "S3-FIFO", "Ashlar", "optimum"]
+    return lines + table(heads, [
         [each["trace"], f"{each['buffers']:,}", *(f"{each[name]:.3f}" for name in policies)]
         for each in found["hits"]])
 

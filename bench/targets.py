@@ -94,7 +94,7 @@ def cache_targets(results: dict):
     yield Verdict("cache: a hit, pin and unpin", found["hit_ns"], 100, True, "ns")
     yield Verdict("cache: a miss, beyond the copy", found["miss_ns"] - found["copy_ns"], 1000, True,
                   "ns")
-    # The exact list of ghosts is a table of fingerprints in the cache: some thousandths less or more.
+    # The list of ghosts is a table of fingerprints in the cache: some thousandths less or more.
     yield Verdict("cache: hits to the lower of ARC and S3-FIFO, the worst trace",
                   min(row["ashlar"] / min(row["arc"], row["s3_fifo"])
                       for row in found["hits"] if min(row["arc"], row["s3_fifo"]) > 0),

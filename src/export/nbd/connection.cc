@@ -38,7 +38,7 @@ Connection::Connection(ConnectionOwner& owner, SessionMemory& memory, Lane& lane
       fd_(fd),
       is_unix_(is_unix_socket(fd)),
       least_file_reply_(
-          least_file_reply.value_or(is_unix_ ? kLeastFileReplyUnix : kLeastFileReplyTcp)) {
+          least_file_reply.value_or(is_unix_ ? kLeastFileReplyUnix : kNoFileReplies)) {
   ExportDirectory& directory = *this;
   negotiation_.emplace(directory);
 }

@@ -66,7 +66,7 @@ class NbdFileReplies : public ::testing::Test {
   }
 
   void serve(std::optional<std::uint32_t> least_file_reply = std::nullopt) {
-    exports_ = Exports::create(*node_, {.write = true}).value();
+    exports_ = Exports::create(*node_, {}).value();
     ServerOptions options{.addresses = {"unix:" + path_, "127.0.0.1:0"},
                           .lanes = 2,
                           .log =
@@ -216,7 +216,7 @@ void read_at_random(NbdClient& client, ByteView disk, std::uint64_t seed) {
 }
 
 TEST_F(NbdFileReplies, long_and_short_reads_at_depth_bring_the_right_bytes) {
-  serve();
+  serve(8 * kKiB);
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   const auto run = [&](NbdClient& client, std::string_view name, ByteView disk,
@@ -264,7 +264,7 @@ TEST_F(NbdFileReplies, a_slow_reader_gets_everything_and_holds_up_nobody) {
 }
 
 TEST_F(NbdFileReplies, a_client_that_is_gone_in_the_middle_leaves_nothing_behind) {
-  serve();
+  serve(8 * kKiB);
   for (int i = 0; i < 20; ++i) {
     NbdClient over_unix(path_);
     begin_long_reply(over_unix, "disk", NbdClient::request(Command::read, 8, 0, kLong));
