@@ -268,9 +268,10 @@ int ashlar_queue_counters(ashlar_queue* queue, ashlar_counters* counters) {
   if (const LatencySampler* sampler = channel.sampler()) {
     known.latency_every = sampler->every();
     known.latency_count = sampler->count();
-    known.latency_p50_ns = sampler->percentile_ns(50);
-    known.latency_p99_ns = sampler->percentile_ns(99);
-    known.latency_max_ns = sampler->percentile_ns(100);
+    const auto [p50, p99, longest] = sampler->nanoseconds({50, 99, 100});
+    known.latency_p50_ns = p50;
+    known.latency_p99_ns = p99;
+    known.latency_max_ns = longest;
   }
   std::memset(counters, 0, size);
   std::memcpy(counters, &known, std::min(size, sizeof(known)));

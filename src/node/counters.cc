@@ -34,8 +34,8 @@ ChannelCounters counters_of(const Channel& channel) {
     }
   }
   if (const LatencySampler* sampler = channel.sampler()) {
-    all.latency = {sampler->every(), sampler->count(), sampler->percentile_ns(50),
-                   sampler->percentile_ns(99), sampler->percentile_ns(100)};
+    const auto [p50, p99, longest] = sampler->nanoseconds({50, 99, 100});
+    all.latency = {sampler->every(), sampler->count(), p50, p99, longest};
   }
   return all;
 }
