@@ -8,7 +8,7 @@ pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(LIBNBD REQUIRED IMPORTED_TARGET libnbd)
 
 # A test that hangs is ended; no test is measured against a clock.
-set(ASHLAR_TEST_TIMEOUT_SECONDS 300)
+set(ASHLAR_TEST_TIMEOUT_SECONDS 900)
 # sfdisk and sgdisk are in sbin, which a user's PATH leaves out on Debian.
 set(ASHLAR_TEST_PATH "PATH=path_list_append:/usr/sbin:/sbin")
 

@@ -23,6 +23,21 @@ await() {
   fail "the status never said $1"
 }
 
+# until_counters WHAT < CHECK: until a check in Python, of `devices` by name, is content.
+until_counters() {
+  local turn check
+  check="import json, sys
+devices = {each['device']: each for each in json.load(open(sys.argv[1]))['devices']}
+$(cat)"
+  for ((turn = 0; turn < 600; ++turn)); do
+    must counters --json
+    if python3 -c "$check" control.log 2> check.log; then return; fi
+    sleep 0.05
+  done
+  cat control.log check.log
+  fail "counters $1"
+}
+
 truncate -s 16M old.img
 truncate -s 16M new.img
 serve -a old.img --write --control "$folder/ctl"
@@ -34,6 +49,9 @@ fio --ioengine=nbd --uri="$(uri disk0)" --name=live --rw=randwrite --bs=4k --iod
   > fio.log 2>&1 < /dev/null &
 load=$!
 clients+=("$load")
+until_counters "of fio's clients" << 'END'
+assert len(devices["disk0"]["callers"]) >= 2 and devices["disk0"]["requests"] > 0, devices
+END
 
 for round in 1 2 3; do
   must insert disk0 throttle calm iops=20000 burst=1ms
@@ -101,20 +119,6 @@ begin_client() {
   fio --ioengine=nbd --uri="$(uri new)" --name="$1" --rw=read --bs=4k --iodepth=4 --size=1m \
     --time_based --runtime=600 --rate_iops=500 --thread > "$1.log" 2>&1 < /dev/null &
   clients+=("$!")
-}
-# until_counters WHAT < CHECK: until a check in Python, of `devices` by name, is content.
-until_counters() {
-  local turn check
-  check="import json, sys
-devices = {each['device']: each for each in json.load(open(sys.argv[1]))['devices']}
-$(cat)"
-  for ((turn = 0; turn < 600; ++turn)); do
-    must counters --json
-    if python3 -c "$check" control.log 2> check.log; then return; fi
-    sleep 0.05
-  done
-  cat control.log check.log
-  fail "counters $1"
 }
 begin_client early
 until_counters "before counting" << 'END'
