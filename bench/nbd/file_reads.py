@@ -27,6 +27,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from run import output_of
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE_MIB = 256
 KIB = 1024
@@ -98,13 +100,6 @@ def children_cpu_ns() -> int:
     """Of clients that have ended; the servers have not."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return round((used.ru_utime + used.ru_stime) * 1e9)
-
-
-def output_of(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
 
 
 def make_disk(folder: Path) -> Path:

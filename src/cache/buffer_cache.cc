@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 
 #include "cache/buffer.h"
+#include "cache/shard.h"
 
 namespace ashlar::cache {
 namespace {
@@ -14,63 +16,14 @@ namespace {
 // Neighbours that share a shard, so that a run is found under one lock.
 constexpr std::uint64_t kNeighbours = DirtyRun::kMost;
 
-constexpr LockClass kShardLock{"cache.shard"};
-
-std::uint64_t mixed(std::uint64_t key) noexcept {
-  key *= 0x9e3779b97f4a7c15u;
-  return key ^ key >> 32;
-}
+// Through all shards for a buffer that must be there: past it nobody will give one back.
+constexpr std::uint64_t kMostLooks = 1'000'000;
 
 bool within_blocks(Extent blocks, std::uint64_t block) noexcept {
   return block - blocks.offset < blocks.length;
 }
 
 }  // namespace
-
-struct alignas(64) BufferCache::Shard {
-  Shard(std::uint64_t expected, std::uint64_t rows) : policy(expected), table(rows) {}
-
-  Buffer*& row_of(std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
-    return table[mixed(block) >> 20 & (table.size() - 1)];
-  }
-
-  Buffer* find(std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
-    Buffer* at = row_of(block);
-    while (at != nullptr && at->block != block) at = at->next;
-    return at;
-  }
-
-  void insert(Buffer& buffer, std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
-    buffer.block = block;
-    buffer.next = row_of(block);
-    row_of(block) = &buffer;
-    policy.insert(buffer);
-  }
-
-  // Out of the table; it was taken out of the policy.
-  void erase(Buffer& buffer) noexcept ASHLAR_REQUIRES(mutex) {
-    Buffer** at = &row_of(buffer.block);
-    while (*at != &buffer) at = &(*at)->next;
-    *at = buffer.next;
-    buffer.next = nullptr;
-    buffer.error = Errc::ok;
-    buffer.valid = false;
-  }
-
-  Buffer* evict() noexcept ASHLAR_REQUIRES(mutex) {
-    Buffer* const gone = policy.evict([](const Buffer& each) { return each.idle(); });
-    if (gone == nullptr) return nullptr;
-    erase(*gone);
-    ++counts.evicted;
-    return gone;
-  }
-
-  Mutex mutex{kShardLock};
-  S3Fifo<Buffer> policy ASHLAR_GUARDED_BY(mutex);
-  std::vector<Buffer*> table ASHLAR_GUARDED_BY(mutex);
-  List<Buffer, &Buffer::dirty_link> dirty ASHLAR_GUARDED_BY(mutex);  // the longest dirty first
-  CacheCounts counts ASHLAR_GUARDED_BY(mutex);
-};
 
 // --- making
 // ---------------------------------------------------------------------------------------
@@ -227,7 +180,7 @@ void BufferCache::give_back(Buffer& buffer) noexcept {
 Get BufferCache::get(std::uint64_t block, Access access, Waiter& waiter) noexcept {
   Shard& shard = shard_of(block);
   MutexLock lock(shard.mutex);
-  for (;;) {
+  for (std::uint64_t looks = 0;;) {
     if (Buffer* const there = shard.find(block)) {
       S3Fifo<Buffer>::hit(*there);
       return take(shard, *there, access, waiter);
@@ -237,7 +190,10 @@ Get BufferCache::get(std::uint64_t block, Access access, Waiter& waiter) noexcep
       lock.unlock();
       fresh = steal(shard);
       lock.lock();
-      if (fresh == nullptr) continue;  // somebody is about to give one back, as invariant 3 says
+      if (fresh == nullptr) {  // somebody is about to give one back, as invariant 3 says
+        ASHLAR_ASSERT(++looks < kMostLooks && "a pin without reserved room");
+        continue;
+      }
       if (shard.find(block) != nullptr) {
         give_back(*fresh);
         continue;
@@ -435,20 +391,29 @@ bool BufferCache::order(std::uint64_t first, std::uint64_t then) noexcept {
   const Buffer* const there = shard.find(first);
   if (there == nullptr || !there->dirty) return true;
   const MutexLock order(order_mutex_);
-  // Whatever must come before `first`, in turn: `then` may not be among it.
-  std::vector<std::uint64_t> found = {first};
+  try {
+    if (must_precede(then, first)) return false;
+    before_.emplace(then, first);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  orders_.store(before_.size(), std::memory_order_relaxed);
+  return true;
+}
+
+// Whether `block` is among what is to be written before `other`, directly or by others.
+bool BufferCache::must_precede(std::uint64_t block, std::uint64_t other) {
+  std::vector<std::uint64_t> found = {other};
   for (std::size_t i = 0; i < found.size(); ++i) {
     const auto [begin, end] = before_.equal_range(found[i]);
     for (auto at = begin; at != end; ++at) {
-      if (at->second == then) return false;
+      if (at->second == block) return true;
       if (std::find(found.begin(), found.end(), at->second) == found.end()) {
         found.push_back(at->second);
       }
     }
   }
-  before_.emplace(then, first);
-  orders_.store(before_.size(), std::memory_order_relaxed);
-  return true;
+  return false;
 }
 
 // REQUIRES: the lock of its shard, under which somebody orders it.
@@ -491,12 +456,12 @@ bool BufferCache::take_dirty(Extent blocks, std::uint64_t until, std::uint32_t m
     while (first > 0 && fits(first - 1)) --first;
     while (fits(behind)) ++behind;
     run.first = first;
-    run.pins.clear();
+    run.count = 0;
     for (std::uint64_t block = first; block < behind; ++block) {
       Buffer& each = *shard->find(block);
       each.writing = true;
       each.latch.fetch_add(1, std::memory_order_acquire);
-      run.pins.push_back(Pin(*this, each, false));
+      run.pins[run.count++] = Pin(*this, each, false);
     }
     return true;
   }
@@ -504,11 +469,11 @@ bool BufferCache::take_dirty(Extent blocks, std::uint64_t until, std::uint32_t m
 }
 
 void BufferCache::written(DirtyRun& run, Errc error) noexcept {
-  ASHLAR_ASSERT(!run.pins.empty());
+  ASHLAR_ASSERT(run.count > 0);
   {
     Shard& shard = shard_of(run.first);
     const MutexLock lock(shard.mutex);
-    for (const Pin& pin : run.pins) {
+    for (const Pin& pin : run.used()) {
       Buffer& each = *pin.buffer_;
       each.writing = false;
       each.error = error;
@@ -520,7 +485,7 @@ void BufferCache::written(DirtyRun& run, Errc error) noexcept {
       }
     }
   }
-  run.pins.clear();
+  for (; run.count > 0; --run.count) run.pins[run.count - 1].release();
   Waiters woken;
   {
     const MutexLock lock(clean_mutex_);

@@ -24,10 +24,11 @@
 // a time. Locks: one for each shard, held for tens of nanoseconds; 64 neighbours share a shard.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -125,7 +126,10 @@ struct Waiter {
 struct DirtyRun {
   static constexpr std::uint32_t kMost = 64;
   std::uint64_t first = 0;  // block
-  std::vector<Pin> pins;    // of `first` and its followers, shared
+  std::uint32_t count = 0;
+  std::array<Pin, kMost> pins;  // of `first` and its followers, shared
+
+  std::span<const Pin> used() const noexcept { return {pins.data(), count}; }
 };
 
 struct CacheOptions {
@@ -174,7 +178,8 @@ class BufferCache {
   // --- write-back
   // Now, as a number for the calls below: what became dirty later is not meant.
   std::uint64_t now() const noexcept { return dirtied_.load(std::memory_order_relaxed); }
-  // `first` is written before `then`. False: that would be a circle; clean one of them before.
+  // `first` is written before `then`. False: that would be a circle, or there is no memory to note
+  // it; clean one of them before.
   bool order(std::uint64_t first, std::uint64_t then) noexcept;
   // Dirty neighbours within `blocks` (offset and length in blocks). False: there are none that may
   // be written now. Each run is to be ended by written(). REQUIRES: no more than `most` pins of
@@ -209,6 +214,7 @@ class BufferCache {
   void let_go(Buffer& buffer, bool alone) noexcept;
   void drop(Shard& shard, Buffer& buffer) noexcept;
   void set_clean(Shard& shard, Buffer& buffer) noexcept;
+  bool must_precede(std::uint64_t block, std::uint64_t other) ASHLAR_REQUIRES(order_mutex_);
   bool waits_for_others(std::uint64_t block) noexcept;
   void forget_order(std::uint64_t block) noexcept;
   static void enqueue(Waiter& waiter, Waiters& list, Mutex& guard) noexcept;

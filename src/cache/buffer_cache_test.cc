@@ -169,7 +169,7 @@ TEST(BufferCache, dirty_buffers_are_bounded_stay_and_are_written_in_runs) {
   DirtyRun run;
   ASSERT_TRUE(cache->take_dirty(kAll, kEver, 64, run));
   EXPECT_EQ(run.first, 10u);
-  ASSERT_EQ(run.pins.size(), 3u);
+  ASSERT_EQ(run.count, 3u);
   EXPECT_EQ(run.pins[2].bytes()[0], std::byte{9});
   Noted waiter;
   EXPECT_FALSE(cache->clean({10, 3}, kEver, waiter));
@@ -193,7 +193,7 @@ TEST(BufferCache, what_becomes_dirty_later_is_not_meant) {
   dirty(*cache, 2);
   DirtyRun run;
   ASSERT_TRUE(cache->take_dirty(kAll, until, 64, run));
-  ASSERT_EQ(run.pins.size(), 1u);
+  ASSERT_EQ(run.count, 1u);
   cache->written(run, Errc::ok);
   Noted waiter;
   EXPECT_TRUE(cache->clean(kAll, until, waiter));
@@ -209,7 +209,7 @@ TEST(BufferCache, order_between_buffers_is_kept_and_circles_are_refused) {
   std::vector<std::uint64_t> written;
   DirtyRun run;
   while (cache->take_dirty(kAll, kEver, 64, run)) {
-    for (const Pin& each : run.pins) written.push_back(each.block());
+    for (const Pin& each : run.used()) written.push_back(each.block());
     cache->written(run, Errc::ok);
   }
   EXPECT_EQ(written, (std::vector<std::uint64_t>{2, 3, 1}));
@@ -318,7 +318,7 @@ class Worker {
     if (!cache_.reserve(4, sleeper_)) sleeper_.sleep();
     DirtyRun run;
     if (cache_.take_dirty(kAll, kEver, 4, run)) {
-      for (const Pin& each : run.pins) {
+      for (const Pin& each : run.used()) {
         const MutexLock lock(store_.mutex);
         std::memcpy(&store_.blocks[each.block()], each.bytes().data(), sizeof(Store::Block));
       }
@@ -346,7 +346,7 @@ TEST(BufferCache, threads_over_few_buffers_lose_nothing) {
   for (std::thread& each : threads) each.join();
   DirtyRun run;
   while (cache->take_dirty(kAll, kEver, 64, run)) {
-    for (const Pin& each : run.pins) {
+    for (const Pin& each : run.used()) {
       std::memcpy(&store.blocks[each.block()], each.bytes().data(), sizeof(Store::Block));
     }
     cache->written(run, Errc::ok);

@@ -7,10 +7,10 @@
 #include <atomic>
 #include <map>
 
-#include "bio/unmapped.h"
 #include "program/carve.h"
 #include "program/fold.h"
 #include "program/hop.h"
+#include "program/mapping.h"
 #include "program/worker.h"
 
 namespace ashlar {
@@ -46,15 +46,6 @@ struct Pending {
 // Fails everything: the place of a consumer that is lost.
 Verdict fail_gone(void*, Bio& bio, void*, Context&) noexcept {
   bio.fail(Errc::gone);
-  return Verdict::done();
-}
-
-// Flushes and the like have nothing to map; a request from elsewhere has mapped memory.
-Verdict map_for_step(void*, Bio& bio, void*, Context&) noexcept {
-  if ((bio.flags & kUnmapped) == 0 || !has_payload(bio.op)) return Verdict::forward(0);
-  const Errc error = map_payload(bio.payload, bio.length, bio.op == Op::read);
-  if (error == Errc::ok) return Verdict::forward(0);
-  bio.fail(error);
   return Verdict::done();
 }
 
@@ -340,12 +331,9 @@ Pending Compiler::in_region(const Pending& next, Placement placement) {
   return place_hop(next, wanted, std::move(reason));
 }
 
-// A step of its own rather than a question in every step: a stack whose users have mapped memory
-// does not know of it.
 Pending Compiler::place_mapping(const Pending& next) {
-  StepCode code;
-  code.on_request = &map_for_step;
-  const std::int32_t step = emit(next, StepKind::mapping, code, OpPolicies::handle_all(), 1);
+  const std::int32_t step =
+      emit(next, StepKind::mapping, mapping_code(), OpPolicies::handle_all(), 1);
   connect(next, step);
   StepInfo& info = program_->infos[static_cast<std::size_t>(step)];
   info.note = fmt::format("{} needs the bytes", next.provider->geom->facts().name);

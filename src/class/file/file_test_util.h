@@ -21,7 +21,7 @@ namespace ashlar::test {
 // O_DIRECT is refused, or does nothing, in memory.
 class TempFile {
  public:
-  explicit TempFile(std::uint64_t size_bytes, std::string folder = ".")
+  explicit TempFile(std::uint64_t size_bytes, std::string folder = "/var/tmp")
       : path_(std::move(folder) + "/ashlar_file_XXXXXX") {
     fd_ = mkstemp(path_.data());
     EXPECT_GE(fd_, 0) << path_;
