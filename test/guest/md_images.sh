@@ -156,13 +156,17 @@ stale() {
 }
 
 # dirty NAME 'SIZE_KIB...' OPTION...: the members as they are while the array is in use, which is
-# what a power cut leaves. It stays dirty until then by a long delay before "clean".
+# what a power cut leaves. It stays dirty until then by a long delay before "clean". A bitmap has
+# had time to forget the first write, and holds what was rewritten after it.
 dirty() {
   begin $1 $2
   shift 2
   create "$@" -n $files $disks
   echo 1000 > $facts/safe_mode_delay
   fill
+  sleep 5
+  fill 4096 128
+  note rewritten_bytes 131072
   observe
   note array_state "$(cat $facts/array_state)"
   sync
@@ -203,6 +207,8 @@ bad_blocks() {
   fill
   first=$(($(cat $facts/dev-loop$member/offset) + 24))
   echo "$first 8" > $facts/dev-loop$member/bad_blocks
+  # Otherwise raid5 would put right what it reads there, and take it off the log.
+  echo write_error > $facts/dev-loop$member/state
   dd if=/dev/vdb of=/m/$case/m$member.img bs=512 seek=$first skip=12000 count=8 conv=notrunc \
     2> /dev/null
   note bad_member $member
@@ -296,6 +302,8 @@ raid5_ppl() {
 }
 
 limit_speed 999999
+# More than one bit, and a second until one may be cleared.
+bitmap="-b internal --bitmap-chunk=16 --delay=1"
 two="1300 1300"
 three="$two 1300"
 four="$three 1300"
@@ -303,11 +311,11 @@ five="$four 1300"
 
 try usual v0.90-raid1 "512 512" -e 0.90 -l 1
 try usual v0.90-raid5 "512 512 512" -e 0.90 -l 5 -c 16
-try usual v0.90-raid6-bitmap "512 512 512 512" -e 0.90 -l 6 -c 16 -b internal
-try usual v0.90-raid0 "512 512 512" -e 0.90 -l 0 -c 16
+try usual v0.90-raid6-bitmap "512 512 512 512" -e 0.90 -l 6 -c 16 $bitmap
+try usual v0.90-raid0 "512 640 768" -e 0.90 -l 0 -c 16 -p dangerous
 try usual v0.90-linear "512 640 768" -e 0.90 -l linear
 try usual v1.0-raid1 "512 512" -e 1.0 -l 1
-try usual v1.0-raid5-bitmap "1300 1300 1300" -e 1.0 -l 5 -c 16 -b internal
+try usual v1.0-raid5-bitmap "1300 1300 1300" -e 1.0 -l 5 -c 16 $bitmap
 try usual v1.1-raid1 "$two" -e 1.1 -l 1
 try usual v1.1-raid5 "$three" -e 1.1 -l 5 -c 16
 try usual v1.2-raid1 "$two" -e 1.2 -l 1
@@ -326,7 +334,7 @@ for layout in 1 2; do
 done
 
 try usual raid1-three "$three" -e 1.2 -l 1
-try usual raid1-bitmap "$two" -e 1.2 -l 1 -b internal
+try usual raid1-bitmap "$two" -e 1.2 -l 1 $bitmap
 
 for layout in n2 f2 o2 n3 f3 o3; do
   try usual raid10-$layout-3 "$three" -e 1.2 -l 10 -c 16 -p $layout
@@ -334,19 +342,19 @@ for layout in n2 f2 o2 n3 f3 o3; do
   try usual raid10-$layout-5 "$five" -e 1.2 -l 10 -c 16 -p $layout
 done
 try usual raid10-n2-2 "$two" -e 1.2 -l 10 -c 16 -p n2
-try usual raid10-bitmap "$four" -e 1.2 -l 10 -c 16 -b internal
+try usual raid10-bitmap "$four" -e 1.2 -l 10 -c 16 $bitmap
 
 try usual raid4 "$four" -e 1.2 -l 4 -c 16
 layouts="left-asymmetric right-asymmetric left-symmetric right-symmetric parity-first parity-last"
 for layout in $layouts; do
   try usual raid5-$layout "$four" -e 1.2 -l 5 -c 16 -p $layout
 done
-try usual raid5-bitmap "$four" -e 1.2 -l 5 -c 16 -b internal
+try usual raid5-bitmap "$four" -e 1.2 -l 5 -c 16 $bitmap
 for layout in $layouts ddf-zero-restart ddf-N-restart ddf-N-continue \
   left-asymmetric-6 right-asymmetric-6 left-symmetric-6 right-symmetric-6 parity-first-6; do
   try usual raid6-$layout "$five" -e 1.2 -l 6 -c 16 -p $layout
 done
-try usual raid6-bitmap "$five" -e 1.2 -l 6 -c 16 -b internal
+try usual raid6-bitmap "$five" -e 1.2 -l 6 -c 16 $bitmap
 
 try degraded raid1-degraded "$two" 1 -e 1.2 -l 1
 try degraded raid4-degraded "$four" 1 -e 1.2 -l 4 -c 16
@@ -357,13 +365,13 @@ try degraded raid10-degraded "$four" "0 2" -e 1.2 -l 10 -c 16
 
 try stale raid1-stale "$two" 1 -e 1.2 -l 1
 try stale raid5-stale "$four" 2 -e 1.2 -l 5 -c 16
-try stale raid6-stale-bitmap "$five" 2 -e 1.2 -l 6 -c 16 -b internal
+try stale raid6-stale-bitmap "$five" 2 -e 1.2 -l 6 -c 16 $bitmap
 try stale raid10-stale "$four" 2 -e 1.2 -l 10 -c 16
 try stale v0.90-raid5-stale "512 512 512" 0 -e 0.90 -l 5 -c 16
 
-try dirty raid1-dirty-bitmap "$two" -e 1.2 -l 1 -b internal
+try dirty raid1-dirty-bitmap "$two" -e 1.2 -l 1 $bitmap
 try dirty raid5-dirty "$four" -e 1.2 -l 5 -c 16
-try dirty raid5-dirty-bitmap "$four" -e 1.2 -l 5 -c 16 -b internal
+try dirty raid5-dirty-bitmap "$four" -e 1.2 -l 5 -c 16 $bitmap
 try dirty raid6-dirty "$five" -e 1.2 -l 6 -c 16
 try dirty raid10-dirty "$four" -e 1.2 -l 10 -c 16
 try dirty v0.90-raid5-dirty "512 512 512" -e 0.90 -l 5 -c 16
