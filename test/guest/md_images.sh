@@ -312,7 +312,7 @@ five="$four 1300"
 try usual v0.90-raid1 "512 512" -e 0.90 -l 1
 try usual v0.90-raid5 "512 512 512" -e 0.90 -l 5 -c 16
 try usual v0.90-raid6-bitmap "512 512 512 512" -e 0.90 -l 6 -c 16 $bitmap
-try usual v0.90-raid0 "512 640 768" -e 0.90 -l 0 -c 16 -p dangerous
+# No raid0 with 0.90: mdadm 4.2 refuses to make one.
 try usual v0.90-linear "512 640 768" -e 0.90 -l linear
 try usual v1.0-raid1 "512 512" -e 1.0 -l 1
 try usual v1.0-raid5-bitmap "1300 1300 1300" -e 1.0 -l 5 -c 16 $bitmap

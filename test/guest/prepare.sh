@@ -35,23 +35,32 @@ package_to_unpack() {
   esac
 }
 
+# Leaves the files in `debs`. What is there already is not fetched again.
 download() {
   local package found
+  debs=()
   mkdir -p "$made/debs"
   for package in $(packages_of guest); do
     found=$(package_to_unpack "$package")
     [[ -n "$found" ]] || return 1
-    # What is there already is not fetched again.
-    ! compgen -G "$made/debs/${found}_*.deb" > /dev/null || continue
-    (cd "$made/debs" && apt-get download -q "$found") >> "$made/packages.log" 2>&1 || return 1
+    compgen -G "$made/debs/${found}_*.deb" > /dev/null ||
+      (cd "$made/debs" && apt-get download -q "$found") >> "$made/packages.log" 2>&1 || return 1
+    debs+=("$made/debs/$found"_*.deb)
   done
+}
+
+# A machine may have no index of packages, or an old one. Nothing is asked.
+refresh_index() {
+  local as_root=()
+  ((EUID == 0)) || as_root=(sudo -n)
+  apt_get update
 }
 
 # Of the kernel's package only what the guest may hold; it is some 400 MB otherwise.
 unpack() {
   local deb
   mkdir "$work/unpacked"
-  for deb in "$made"/debs/*.deb; do
+  for deb in "${debs[@]}"; do
     dpkg-deb --fsys-tarfile "$deb" |
       tar -x -C "$work/unpacked" --exclude='./usr/share/*' --exclude='*/kernel/sound/*' \
         --exclude='*/kernel/drivers/'{gpu,hwmon,iio,infiniband,media,net,scsi,staging,usb}'/*'
@@ -110,7 +119,8 @@ work=$(mktemp -d "$PWD/$made/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 rm -f "$made/key"
 : > "$made/packages.log"
-download || unavailable "its packages cannot be downloaded ($made/packages.log)"
+download || { refresh_index && download; } ||
+  unavailable "its packages cannot be downloaded ($made/packages.log)"
 mkdir "$work/root"
 unpack
 put_modules

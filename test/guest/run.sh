@@ -132,10 +132,11 @@ watch=$!
 
 # A signal interrupts a wait; then nobody has ended, or the emulator has and the next wait says so.
 ended=0 who='' timed_out=''
-until [[ "$who" == "$emulator" ]]; do
+until [[ "${who-}" == "$emulator" ]]; do
   ended=0 who=''
-  wait -n -p who "$emulator" ${watch:+"$watch"} || ended=$?
-  if [[ -n "$watch" && "$who" == "$watch" ]]; then
+  # The shell's own word on a killed job goes nowhere.
+  { wait -n -p who "$emulator" ${watch:+"$watch"} || ended=$?; } 2> /dev/null
+  if [[ -n "$watch" && "${who-}" == "$watch" ]]; then
     timed_out=yes watch=''
     kill -KILL "$emulator" 2> /dev/null || true
   fi
@@ -151,7 +152,7 @@ status=''
 
 broken() {
   say "$*"
-  tail -qn 40 "$work/errors" "$work/console" >&2 || true
+  tail -qn 80 "$work/errors" "$work/console" >&2 || true
   exit 125
 }
 
