@@ -5,7 +5,7 @@
 #   guest --disk a.img < SCRIPT      then: $status, and the output in the file `output`
 set -euo pipefail
 
-ashlar=$(readlink -f "${ASHLAR:-build/release/bin/ashlar}")
+ashlar=$(readlink -m "${ASHLAR:-build/release/bin/ashlar}")
 project=$PWD
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
