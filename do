@@ -6,6 +6,7 @@ cd "$(dirname "$(readlink -f "$0")")"
 source tools/do/terminal.sh
 source tools/do/packages.sh
 source tools/do/stages.sh
+source tools/do/kernel.sh
 
 # sfdisk and sgdisk are in sbin, which a user's PATH leaves out on Debian.
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -20,6 +21,7 @@ ${bold}ashlar${plain}: a block I/O stack for user space
   ${bold}./do build${plain}                 the command, at build/release/bin/ashlar
 
   ${bold}./do test all${plain}              the rest: ThreadSanitizer, clang, fuzzing, format
+  ${bold}./do test-kernel${plain} [NAME]    against Debian's kernel in an emulated machine; slow
   ${bold}./do bench${plain} [NAME]          measure all, or one; JSON goes to build/bench
   ${bold}./do sim${plain} [--seeds N]       cut the power of simulated stacks; --seed N replays
   ${bold}./do fuzz${plain} [NAME [SECONDS]] let libFuzzer look for inputs that break a parser
@@ -55,6 +57,13 @@ verb_test() {
            "fuzz:fuzz_all ${ASHLAR_FUZZ_SECONDS:-20}" "tidy:tidy" "format:format --check" ;;
     *) wrong_usage "./do test takes nothing, or: all" ;;
   esac
+}
+
+verb_test_kernel() {
+  need_packages kernel
+  configure release
+  build release
+  run_stages "kernel:kernel_tests ${1-}"
 }
 
 verb_bench() {
@@ -95,5 +104,6 @@ verb=${1-help}
 case "$verb" in
   help | -h | --help) help ;;
   build | demo | test | bench | sim | fuzz | format | tidy | new | clean) "verb_$verb" "$@" ;;
+  test-kernel) verb_test_kernel "$@" ;;
   *) wrong_usage "there is no ./do $verb; ./do alone lists what there is" ;;
 esac

@@ -32,7 +32,7 @@ expect_calls() {
 
 help_names_every_verb() {
   local verb
-  for verb in demo test build bench fuzz format tidy 'new class' clean; do
+  for verb in demo test test-kernel build bench fuzz format tidy 'new class' clean; do
     ./do | grep -q "\./do $verb" || wrong "help has no word of $verb"
   done
   ./do | grep -q $'\e' && wrong "colours, and no terminal"
