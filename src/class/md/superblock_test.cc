@@ -281,11 +281,13 @@ TEST(MdSuperblock, WhatIsChangedIn090IsReadAgain) {
   sb.roles[2] = kRoleFaulty;
   const Block written = serialise_superblock(sb);
   expect_same(good(written, Version::v0_90), sb);
-  const auto word = [&](std::size_t at) { return load_le<std::uint32_t>(ByteView(written), 4 * at); };
-  EXPECT_EQ(word(34), 1u);              // active
-  EXPECT_EQ(word(36), 1u);              // failed
-  EXPECT_EQ(word(37), 0u);              // spare
-  EXPECT_EQ(word(9), 1u);               // devices
+  const auto word = [&](std::size_t at) {
+    return load_le<std::uint32_t>(ByteView(written), 4 * at);
+  };
+  EXPECT_EQ(word(34), 1u);                // active
+  EXPECT_EQ(word(36), 1u);                // failed
+  EXPECT_EQ(word(37), 0u);                // spare
+  EXPECT_EQ(word(9), 1u);                 // devices
   EXPECT_EQ(word(128 + 4), 1u | 1 << 3);  // faulty, removed
   EXPECT_EQ(word(992 + 4), 6u);
   sb.resync_offset_bytes = 0;
@@ -431,7 +433,8 @@ TEST(MdSuperblock, WhatIsNotSupportedSaysSo) {
       {"of container", [](Block& b) { put32(b, 72, static_cast<std::uint32_t>(-100)); }},
       {"of level 7", [](Block& b) { put32(b, 72, 7); }},
   };
-  for (const Lie& each : of_1) expect_unsupported(each, raid5(Version::v1_1), Version::v1_1, seal_1);
+  for (const Lie& each : of_1)
+    expect_unsupported(each, raid5(Version::v1_1), Version::v1_1, seal_1);
   const Lie of_0[] = {
       {"being reshaped", [](Block& b) { put32(b, 8, 91); }},
       {"version 0.92", [](Block& b) { put32(b, 8, 92); }},
