@@ -78,7 +78,8 @@ def seeds():
     yield "raid5-0.90", V0_90, [version_0(5, 3, i) for i in range(3)]
     stale = all_of(V1_2, 5, 3, layout=2)
     put(stale[2], 200, "Q", 3)
-    yield "stale-and-dirty", V1_2, stale[:1] + all_of(V1_2, 5, 3, layout=2, resync=0)[1:2] + stale[2:]
+    stale[1] = version_1(V1_2, 5, [0, 1, 2], 1, layout=2, resync=0)
+    yield "stale-and-dirty", V1_2, stale
     roles = [0, 1, 1, SPARE, FAULTY]
     filling = [version_1(V1_2, 1, roles, i, chunk=0, disks=2) for i in (0, 1, 3)]
     filling.append(version_1(V1_2, 1, roles, 2, chunk=0, disks=2, features=18, recovery=99))
