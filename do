@@ -20,7 +20,7 @@ ${bold}ashlar${plain}: a block I/O stack for user space
   ${bold}./do build${plain}                 the command, at build/release/bin/ashlar
 
   ${bold}./do test all${plain}              the rest: ThreadSanitizer, clang, fuzzing, format
-  ${bold}./do bench${plain} [NAME]          measure; JSON goes to build/bench
+  ${bold}./do bench${plain} [NAME]          measure all, or one; JSON goes to build/bench
   ${bold}./do sim${plain} [--seeds N]       cut the power of simulated stacks; --seed N replays
   ${bold}./do fuzz${plain} [NAME [SECONDS]] let libFuzzer look for inputs that break a parser
   ${bold}./do format${plain} [--check]      clang-format over the sources

@@ -11,26 +11,23 @@
 // each 32 requests, the system calls of a program that sleeps in poll(2).
 #include <fmt/core.h>
 #include <poll.h>
-#include <time.h>
 
-#include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "bench/callgrind.h"
 #include "bench/heap_count.h"
+#include "bench/tools.h"
 #include "capi/ashlar.h"
 #include "io/async_device.h"
 #include "io/sync_device.h"
 #include "node/node.h"
 #include "node/stack.h"
 
-namespace ashlar {
+namespace ashlar::bench {
 namespace {
 
 constexpr std::uint64_t kRequestBytes = 4096;
@@ -211,45 +208,35 @@ struct Figure {
   std::vector<double> ns;
   double allocations = 0;
   double instructions = 0;
-
-  double median_ns() const {
-    std::vector<double> sorted = ns;
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[sorted.size() / 2];
-  }
 };
 
-double processor_ns() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
 double time_ns(Bed& bed, const Face& face, std::uint64_t count) {
-  const double begin = processor_ns();
+  const double begin = thread_ns();
   (bed.*face.run)(count);
-  return (processor_ns() - begin) / static_cast<double>(count);
+  return (thread_ns() - begin) / static_cast<double>(count);
 }
 
 // Allocations of a request: of a long run less those of a short one, which are the benchmark's own.
 double allocations(Bed& bed, const Face& face) {
   const auto of = [&](std::uint64_t count) {
-    const std::uint64_t before = bench::heap_allocations();
+    const std::uint64_t before = heap_allocations();
     (bed.*face.run)(count);
-    return static_cast<double>(bench::heap_allocations() - before);
+    return static_cast<double>(heap_allocations() - before);
   };
   of(kBatch);  // what a face sets aside once
   const double few = of(kBatch);
   return (of(1'000 * kBatch) - few) / (999.0 * kBatch);
 }
 
-std::vector<Figure> measure(const std::string& self, int rounds, std::uint64_t requests) {
+std::vector<Figure> measure(const Options& options) {
+  const int rounds = options.quick ? 3 : 9;
+  const std::uint64_t requests = options.quick ? 64'000 : 640'000;
   Bed bed;
   std::vector<Figure> figures(kFaces.size());
   for (std::size_t i = 0; i < kFaces.size(); ++i) {
     figures[i].allocations = allocations(bed, kFaces[i]);
-    figures[i].instructions = bench::instructions_per_request([&](std::uint64_t count) {
-      return fmt::format("{} --count {} {}", self, kFaces[i].name, count);
+    figures[i].instructions = instructions_per_request([&](std::uint64_t count) {
+      return fmt::format("{} --count {} {}", options.self, kFaces[i].name, count);
     });
   }
   for (int round = 0; round < rounds; ++round) {
@@ -260,24 +247,21 @@ std::vector<Figure> measure(const std::string& self, int rounds, std::uint64_t r
   return figures;
 }
 
-int measure_all(const std::string& self, const std::string& json_path, bool quick) {
-  const auto figures = measure(self, quick ? 3 : 9, quick ? 64'000 : 640'000);
+int measure_all(const Options& options) {
+  const auto figures = measure(options);
   nlohmann::json rows = nlohmann::json::array();
   fmt::print("{:<12} {:>9} {:>12} {:>7}\n", "face", "ns", "instructions", "allocs");
   for (std::size_t i = 0; i < kFaces.size(); ++i) {
     const Figure& each = figures[i];
-    fmt::print("{:<12} {:>9.1f} {:>12} {:>7.3f}\n", kFaces[i].name, each.median_ns(),
+    fmt::print("{:<12} {:>9.1f} {:>12} {:>7.3f}\n", kFaces[i].name, median(each.ns),
                each.instructions > 0 ? fmt::format("{:.1f}", each.instructions) : "-",
                each.allocations);
     rows.push_back({{"face", kFaces[i].name},
-                    {"ns", each.median_ns()},
+                    {"ns", median(each.ns)},
                     {"instructions", each.instructions},
                     {"allocations", each.allocations}});
   }
-  if (json_path.empty()) return 0;
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(json_path.c_str(), "w"), &std::fclose);
-  if (file == nullptr) return 1;
-  fmt::print(file.get(), "{}\n", nlohmann::json{{"figures", rows}}.dump(2));
+  save_json(options.json_path, {{"figures", rows}});
   return 0;
 }
 
@@ -292,25 +276,10 @@ int count_only(const std::string& name, std::uint64_t count) {
 }
 
 }  // namespace
-}  // namespace ashlar
+}  // namespace ashlar::bench
 
 int main(int argc, char** argv) {
-  using namespace ashlar;
-  const std::vector<std::string> words(argv, argv + argc);
-  if (words.size() == 4 && words[1] == "--count") {
-    return count_only(words[2], std::stoull(words[3]));
-  }
-  std::string json_path;
-  bool quick = false;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "--quick") {
-      quick = true;
-    } else if (words[i] == "--json" && i + 1 < words.size()) {
-      json_path = words[++i];
-    } else {
-      fmt::print(stderr, "usage: api_bench [--json FILE] [--quick]\n");
-      return 2;
-    }
-  }
-  return measure_all(words[0], json_path, quick);
+  using namespace ashlar::bench;
+  const Options options = parse_options(argc, argv);
+  return options.count.empty() ? measure_all(options) : count_only(options.count, options.requests);
 }

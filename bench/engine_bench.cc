@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/fio.h"
 #include "program/engine.h"
 
 namespace {
@@ -128,31 +129,6 @@ int make_cached_file(std::string& path) {
   return fd;
 }
 
-// fio's cost of the same reads; null where fio is not installed or fails.
-nlohmann::json measure_fio(const std::string& path, std::size_t depth) {
-  const std::string command =
-      "fio --name=x --filename=" + path +
-      " --ioengine=io_uring --rw=randread --bs=4k --iodepth=" + std::to_string(depth) +
-      " --iodepth_batch=" + std::to_string(std::max<std::size_t>(depth / 2, 1)) +
-      " --time_based --runtime=2 --thread --norandommap --invalidate=0 --gtod_reduce=1 "
-      "--output-format=json"
-      " 2>/dev/null";
-  FILE* pipe = popen(command.c_str(), "r");
-  if (pipe == nullptr) return nullptr;
-  std::string text;
-  std::array<char, 4096> piece;
-  while (const std::size_t count = fread(piece.data(), 1, piece.size(), pipe)) {
-    text.append(piece.data(), count);
-  }
-  if (pclose(pipe) != 0) return nullptr;
-  const nlohmann::json report = nlohmann::json::parse(text, nullptr, false);
-  if (report.is_discarded() || !report.contains("jobs")) return nullptr;
-  const nlohmann::json& job = report["jobs"][0];
-  const double wall_ns = 1e9 / job["read"]["iops"].get<double>();
-  const double cpu_share = (job["usr_cpu"].get<double>() + job["sys_cpu"].get<double>()) / 100;
-  return {{"wall_ns", wall_ns}, {"cpu_ns", wall_ns * cpu_share}};
-}
-
 void report(nlohmann::json& all, std::string_view engine, std::string_view work, std::size_t depth,
             const Cost& cost) {
   std::printf("%-10s %-12s %5zu %10.0f %10.0f\n", engine.data(), work.data(), depth, cost.wall_ns,
@@ -188,12 +164,12 @@ void measure_engine(EngineChoice choice, int null_fd, int file_fd, nlohmann::jso
 
 void measure_peer(const std::string& path, nlohmann::json& all) {
   for (const std::size_t depth : {1, 32}) {
-    const nlohmann::json cost = measure_fio(path, depth);
-    if (cost.is_null()) {
+    const auto cost = bench::run_fio({.path = path, .depth = static_cast<unsigned>(depth)});
+    if (!cost) {
       std::printf("fio is not installed or failed; not compared\n");
       return;
     }
-    report(all, "fio", "4 KiB read", depth, {cost["wall_ns"], cost["cpu_ns"]});
+    report(all, "fio", "4 KiB read", depth, {cost->wall_ns, cost->cpu_ns});
   }
 }
 

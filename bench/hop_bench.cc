@@ -5,8 +5,9 @@
 //
 // Bare: two threads, a queue under a mutex each way; down through a condition variable, as into a
 // worker; up through an eventfd that the other waits for with epoll, as into a lane; all that has
-// gathered goes with one lock and one wake-up. Ours: the same with a bio and everything around it,
-// over `null`, through a detached layer that does nothing. Once with both threads on one core,
+// gathered goes with one lock and one wake-up. Ours: a request over `null` through a detached layer
+// that does nothing; what the hop costs of it is what it takes beyond the same request through the
+// same layer where that is not detached. Once with both threads on one core,
 // where processor time is all that counts, and once placed freely, where the wake-up of an idle
 // core is.
 //
@@ -16,8 +17,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
@@ -29,25 +28,16 @@
 #include <vector>
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
+#include "bench/tools.h"
 #include "class/list.h"
 #include "program/channel.h"
 #include "program/compiler.h"
 #include "topology/step_class.h"
 #include "topology/topology.h"
 
-namespace ashlar {
+namespace ashlar::bench {
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double ns_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
-}
 
 // --- bare ---------------------------------------------------------------------------------------
 
@@ -122,29 +112,32 @@ class Bare {
 
 // --- ours ---------------------------------------------------------------------------------------
 
-class Elsewhere final : public StepClass<Elsewhere> {
+template <Placement kPlacement>
+class Layer final : public StepClass<Layer<kPlacement>> {
  public:
-  static constexpr ClassFacts kFacts = {.name = "elsewhere",
-                                        .summary = "does nothing, on a thread of its own",
+  static constexpr ClassFacts kFacts = {.name = "layer",
+                                        .summary = "does nothing",
                                         .min_consumers = 1,
                                         .max_consumers = 1,
                                         .policies = OpPolicies::handle_all(),
-                                        .placement = Placement::detached};
+                                        .placement = kPlacement};
   static Result<GeomPlan> create(const CreateArguments& arguments) {
     GeomPlan plan;
-    plan.body = std::make_unique<Elsewhere>();
+    plan.body = std::make_unique<Layer>();
     plan.providers.push_back({.size_bytes = arguments.consumers[0].size_bytes});
     return plan;
   }
   Verdict on_request(Bio&, NoPad&, Context&) noexcept { return Verdict::forward(0); }
 };
-constexpr ClassInfo kElsewhere = {&Elsewhere::kFacts, &Elsewhere::create, nullptr};
+
+template <Placement kPlacement>
+constexpr ClassInfo kLayer = {&Layer<kPlacement>::kFacts, &Layer<kPlacement>::create, nullptr};
 
 class Ours {
  public:
-  Ours() : lane_(Lane::create({}).value()) {
+  explicit Ours(const ClassInfo& layer) : lane_(Lane::create({}).value()) {
     Provider& disk = make(*find_builtin_class("null"), {"disk", {}, {{"size", "1GiB"}}});
-    program_ = compile(make(kElsewhere, {"elsewhere", {&disk}, {}}), {}).value();
+    program_ = compile(make(layer, {"layer", {&disk}, {}}), {}).value();
     channel_ = Channel::open(*lane_, *program_, {}).value();
   }
 
@@ -200,64 +193,55 @@ void stay_on_one_core(bool one) {
 template <typename Side>
 double time_ns(Side& side, unsigned depth, int requests) {
   const int rounds = requests / static_cast<int>(depth);
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = wall_ns();
   for (int i = 0; i < rounds; ++i) side.round(depth);
-  return ns_since(begin) / (static_cast<double>(rounds) * depth);
+  return (wall_ns() - begin) / (static_cast<double>(rounds) * depth);
 }
 
 nlohmann::json measure(bool one_core, unsigned depth, int requests, int repeats) {
   stay_on_one_core(one_core);  // before the threads start, which inherit it
   Bare bare;
-  Ours ours;
-  std::vector<double> bare_ns, our_ns;
-  time_ns(bare, depth, requests / 4), time_ns(ours, depth, requests / 4);
-  for (int i = 0; i < repeats; ++i) {
-    bare_ns.push_back(time_ns(bare, depth, requests));
-    our_ns.push_back(time_ns(ours, depth, requests));
+  Ours elsewhere(kLayer<Placement::detached>), here(kLayer<Placement::anywhere>);
+  std::vector<double> bare_ns, with_ns, hop_ns;
+  for (int i = -1; i < repeats; ++i) {  // the first round warms up
+    const double floor = time_ns(bare, depth, requests);
+    const double with = time_ns(elsewhere, depth, requests);
+    const double without = time_ns(here, depth, requests);
+    if (i < 0) continue;
+    bare_ns.push_back(floor);
+    with_ns.push_back(with);
+    hop_ns.push_back(with - without);
   }
-  const double bare_median = median(bare_ns), our_median = median(our_ns);
-  fmt::print("{:<10} {:>6} {:>12.0f} {:>12.0f} {:>8.2f}\n", one_core ? "one core" : "free", depth,
-             bare_median, our_median, our_median / bare_median);
+  const double bare_median = median(bare_ns), with = median(with_ns), hop = median(hop_ns);
+  fmt::print("{:<10} {:>6} {:>12.0f} {:>14.0f} {:>12.0f} {:>8.2f}\n",
+             one_core ? "one core" : "free", depth, bare_median, with, hop, hop / bare_median);
   return {{"placement", one_core ? "one core" : "free"},
           {"depth", depth},
           {"bare_ns", bare_median},
-          {"ashlar_ns", our_median},
-          {"ratio", our_median / bare_median}};
+          {"request_ns", with},
+          {"hop_ns", hop},
+          {"request_ratio", with / bare_median},
+          {"ratio", hop / bare_median}};
 }
 
-int run(const std::string& json_path, bool quick) {
-  fmt::print("{:<10} {:>6} {:>12} {:>12} {:>8}\n", "placement", "depth", "bare ns", "ashlar ns",
-             "ratio");
+int run(const Options& options) {
+  fmt::print("{:<10} {:>6} {:>12} {:>14} {:>12} {:>8}\n", "placement", "depth", "bare ns",
+             "a request ns", "its hop ns", "ratio");
   nlohmann::json rows = nlohmann::json::array();
   for (const bool one_core : {true, false}) {
     for (const unsigned depth : {1u, 32u}) {
-      rows.push_back(measure(one_core, depth, quick ? 3'000 : 20'000, quick ? 3 : 9));
+      rows.push_back(
+          measure(one_core, depth, options.quick ? 3'200 : 19'200, options.quick ? 3 : 9));
     }
   }
-  fmt::print("\nNanoseconds for a request, there and back: two hand-overs.\n");
-  if (json_path.empty()) return 0;
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(json_path.c_str(), "w"), &std::fclose);
-  if (file == nullptr) return 1;
-  fmt::print(file.get(), "{}\n", nlohmann::json{{"figures", rows}}.dump(2));
+  fmt::print("\nThere and back: two hand-overs.\n");
+  save_json(options.json_path, {{"figures", rows}});
   return 0;
 }
 
 }  // namespace
-}  // namespace ashlar
+}  // namespace ashlar::bench
 
 int main(int argc, char** argv) {
-  std::string json_path;
-  bool quick = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--quick") {
-      quick = true;
-    } else if (word == "--json" && i + 1 < argc) {
-      json_path = argv[++i];
-    } else {
-      fmt::print(stderr, "usage: hop_bench [--json FILE] [--quick]\n");
-      return 2;
-    }
-  }
-  return ashlar::run(json_path, quick);
+  return ashlar::bench::run(ashlar::bench::parse_options(argc, argv));
 }

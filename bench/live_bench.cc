@@ -9,7 +9,6 @@
 // medians of many are compared, so that what the machine does meanwhile is in both. For the height,
 // a passthrough is put in at the bottom of a tower and taken out again: graph, access, compiling
 // and publishing together, and compiling alone beside it.
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -19,13 +18,13 @@
 #include <vector>
 
 #include <fmt/core.h>
-#include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "bench/tools.h"
 #include "node/node.h"
 #include "program/compiler.h"
 
-namespace ashlar {
+namespace ashlar::bench {
 namespace {
 
 using Steady = std::chrono::steady_clock;
@@ -34,11 +33,6 @@ using namespace std::chrono_literals;
 constexpr std::uint64_t kDeviceBytes = 64 * kMiB;
 constexpr std::uint64_t kRequestBytes = 4096;
 constexpr auto kWindow = 20ms;
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
-  return values[values.size() / 2];
-}
 
 double microseconds(Steady::duration time) {
   return std::chrono::duration<double, std::micro>(time).count();
@@ -204,7 +198,8 @@ Height measure_height(int layers, int rounds) {
   return {layers, median(inserts), median(removes), median(compiles)};
 }
 
-int measure_all(const std::string& json_path, bool quick) {
+int measure_all(const Options& options) {
+  const bool quick = options.quick;
   nlohmann::json page;
   fmt::print("longest time between two completions of a lane, µs, median of windows of 20 ms\n");
   fmt::print("{:>8} {:>16} {:>16}\n", "depth", "without change", "with a change");
@@ -225,29 +220,13 @@ int measure_all(const std::string& json_path, bool quick) {
                               {"remove_us", height.remove_us},
                               {"compile_us", height.compile_us}});
   }
-  if (json_path.empty()) return 0;
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(json_path.c_str(), "w"), &std::fclose);
-  if (file == nullptr) return 1;
-  fmt::print(file.get(), "{}\n", page.dump(2));
+  save_json(options.json_path, page);
   return 0;
 }
 
 }  // namespace
-}  // namespace ashlar
+}  // namespace ashlar::bench
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv, argv + argc);
-  std::string json_path;
-  bool quick = false;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "--quick") {
-      quick = true;
-    } else if (words[i] == "--json" && i + 1 < words.size()) {
-      json_path = words[++i];
-    } else {
-      fmt::print(stderr, "usage: live_bench [--json FILE] [--quick]\n");
-      return 2;
-    }
-  }
-  return ashlar::measure_all(json_path, quick);
+  return ashlar::bench::measure_all(ashlar::bench::parse_options(argc, argv));
 }

@@ -1,299 +1,248 @@
-// What the data path costs: 4 KiB random reads over `null`, on one thread, with towers of map
-// layers and of passthrough steps, in direct and in queued dispatch.
+// What the data path costs: 4 KiB random reads over `null`, on one thread: towers of map layers and
+// of passthrough steps, a stack that stands for real ones, bios of all origins, counters and
+// latencies on, direct and queued dispatch.
 //
 //   path_bench [--json FILE] [--quick]      measure; a table on stdout
-//   path_bench --count STACK HEIGHT N       only run N requests (for counting instructions)
+//   path_bench --count ROW N                only carry out N requests of a row, at depth 1
 //
-// Method: each figure is the median of several runs in this process; the stacks take turns within a
-// round, so that a noisy machine is noisy for all of them. A request is what a caller does for one:
-// allocate a bio, fill it, submit it, see its end, release it. A naive loop (bench/naive_path.h)
-// takes its turns among them, as a yardstick for the machine of the moment. Instructions are
-// counted by valgrind's callgrind where it is installed, as the difference of two runs of different
-// length.
-#include <algorithm>
-#include <chrono>
-#include <cstdio>
+// Method: each figure is the median of several rounds in this process; in a round all rows take
+// their turns, so that a noisy machine is noisy for all of them, and what is a difference of two
+// rows is the median of the differences within rounds. A request is what a caller does for one: get
+// a bio, fill it, submit it, see its end, release it. In direct dispatch nothing sleeps, so its
+// time is the thread's processor time; in queued dispatch it is the time of day. A naive loop
+// (bench/naive_path.h) takes its turns among them, as a yardstick for the machine of the moment.
+// Instructions are counted by valgrind's callgrind where it is installed, as the difference of two
+// runs of different length.
+#include <fmt/core.h>
+
 #include <cstdlib>
-#include <cstring>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <fmt/core.h>
-#include <nlohmann/json.hpp>
-
 #include "bench/callgrind.h"
 #include "bench/heap_count.h"
 #include "bench/naive_path.h"
-#include "class/list.h"
-#include "program/channel.h"
-#include "program/compiler.h"
-#include "topology/topology.h"
+#include "bench/stack.h"
+#include "bench/tools.h"
 
-namespace ashlar {
+namespace ashlar::bench {
 namespace {
 
-constexpr std::uint64_t kDeviceBytes = 64 * kGiB;
-constexpr std::uint64_t kRequestBytes = 4096;
-constexpr std::uint32_t kOffsets = 4096;  // precomputed, so that the generator is not measured
+constexpr std::uint64_t kSampleEvery = 64;
 
-struct Stack {
-  std::string kind;  // "map" or "passthrough"
-  int height;
+struct Row {
+  std::string name;
+  StackShape shape;
   Dispatch dispatch = Dispatch::direct;
+  Bios bios = Bios::pool;
+  bool counted = false;
+  bool sampled = false;
 };
 
-// A device, opened, with everything it stands on.
+std::vector<Row> all_rows() {
+  const StackShape empty{.layers = "passthrough"}, mixed{.layers = "mixed"};
+  const auto tower = [](const char* layers, int height) {
+    return StackShape{.layers = layers, .height = height};
+  };
+  std::vector<Row> rows = {{"empty", empty}};
+  for (const int height : {1, 2, 4, 8, 16}) {
+    rows.push_back({fmt::format("linear-{}", height), tower("linear", height)});
+  }
+  for (const int height : {1, 2, 4, 8, 16}) {
+    rows.push_back({fmt::format("passthrough-{}", height), tower("passthrough", height)});
+  }
+  const StackShape four = tower("passthrough", 4), high = tower("passthrough", 16);
+  rows.push_back({"mixed", mixed});
+  rows.push_back({.name = "empty-own", .shape = empty, .bios = Bios::own});
+  rows.push_back({.name = "passthrough-4-own", .shape = four, .bios = Bios::own});
+  rows.push_back({.name = "empty-clone", .shape = empty, .bios = Bios::too_small});
+  rows.push_back({.name = "passthrough-4-clone", .shape = four, .bios = Bios::too_small});
+  rows.push_back({.name = "passthrough-16-counted", .shape = high, .counted = true});
+  rows.push_back({.name = "empty-sampled", .shape = empty, .sampled = true});
+  rows.push_back({.name = "mixed-all", .shape = mixed, .counted = true, .sampled = true});
+  for (const int height : {0, 1, 4, 16}) {
+    rows.push_back(
+        {fmt::format("queued-{}", height), tower("passthrough", height), Dispatch::queued});
+  }
+  rows.push_back({"queued-mixed", mixed, Dispatch::queued});
+  return rows;
+}
+
 class Bed {
  public:
-  explicit Bed(const Stack& stack) : lane_(Lane::create({}).value()) {
-    Provider* top =
-        add("null", "disk", nullptr, {{"size", std::to_string(kDeviceBytes)}, {"zero", "false"}});
-    for (int i = 0; i < stack.height; ++i) {
-      ParameterTexts parameters;
-      if (stack.kind == "linear") {
-        parameters["offset"] = std::to_string(kMiB);
-        parameters["length"] = std::to_string(top->size_bytes - kMiB);
-      }
-      top = add(stack.kind, stack.kind + std::to_string(i), top, parameters);
-    }
-    program_ = compile(*top, {.dispatch = stack.dispatch}).value();
-    channel_ = Channel::open(*lane_, *program_, {}).value();
-    std::uint64_t state = 88172645463325252u;
-    for (std::uint32_t i = 0; i < kOffsets; ++i) {
-      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-      offsets_.push_back(state % (top->size_bytes / kRequestBytes) * kRequestBytes);
-    }
+  explicit Bed(const Row& row) : stack_(row.shape, row.dispatch), load_(stack_, row.bios) {
+    if (row.counted && !load_.channel().count_layers(true)) std::abort();
+    if (row.sampled && !load_.channel().measure_latency(kSampleEvery)) std::abort();
   }
-
-  const Program& program() const { return *program_; }
-
-  // `count` requests, `depth` at a time.
-  void run(std::uint64_t count, unsigned depth) {
-    std::vector<Bio*> batch(depth);
-    for (std::uint64_t i = 0; i < count; i += depth) {
-      left_ = depth;
-      for (unsigned k = 0; k < depth; ++k) {
-        Bio* bio = channel_->allocate();
-        bio->op = Op::read;
-        bio->flags = 0;
-        bio->offset = offsets_[(i + k) % kOffsets];
-        bio->length = kRequestBytes;
-        bio->payload = Payload{&segment_, 1, 0};
-        bio->user = this;
-        bio->end_io = &ended;
-        batch[k] = bio;
-        channel_->submit(*bio);
-      }
-      while (left_ > 0) lane_->wait(-1);
-      for (Bio* bio : batch) {
-        if (!bio->ok()) std::abort();
-        channel_->release(*bio);
-      }
-    }
-  }
+  const Program& program() const { return stack_.program(); }
+  Load& load() { return load_; }
 
  private:
-  static void ended(Bio& bio) noexcept { --static_cast<Bed*>(bio.user)->left_; }
-
-  Provider* add(std::string_view class_name, std::string name, Provider* over,
-                ParameterTexts parameters) {
-    const ClassInfo* info = find_builtin_class(class_name);
-    std::vector<Provider*> below;
-    if (over != nullptr) below.push_back(over);
-    Geom* geom = topology_.create(*info, {std::move(name), below, std::move(parameters)}).value();
-    return geom->providers().front().get();
-  }
-
-  Topology topology_;
-  std::unique_ptr<Lane> lane_;
-  std::unique_ptr<Program> program_;
-  std::unique_ptr<Channel> channel_;
-  std::vector<std::uint64_t> offsets_;
-  std::vector<std::byte> buffer_{kRequestBytes};
-  Segment segment_{buffer_.data(), buffer_.size()};
-  unsigned left_ = 0;
+  Stack stack_;
+  Load load_;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-double time_ns(Bed& bed, std::uint64_t count, unsigned depth) {
-  const auto begin = std::chrono::steady_clock::now();
-  bed.run(count, depth);
-  const std::chrono::duration<double, std::nano> spent = std::chrono::steady_clock::now() - begin;
-  return spent.count() / static_cast<double>(count);
-}
-
-// Instructions per request by callgrind, or 0 where valgrind is not there.
-double count_instructions(const std::string& self, const Stack& stack) {
-  return bench::instructions_per_request([&](std::uint64_t requests) {
-    return fmt::format("{} --count {} {} {}", self, stack.kind, stack.height, requests);
-  });
-}
-
 struct Figure {
-  Stack stack;
-  double ns_depth_1 = 0;
-  double ns_depth_32 = 0;
+  Row row;
+  std::vector<double> ns_depth_1{}, ns_depth_32{};  // by round
   double instructions = 0;
   double allocations = 0;
   std::size_t steps = 0;
   std::uint32_t frame_bytes = 0;
 };
 
-// What the naive loop takes: over nothing, and for each layer.
-struct Naive {
-  double empty_ns = 0;
-  double layer_ns = 0;
+struct Results {
+  std::vector<Figure> figures;
+  std::vector<double> naive_empty_ns, naive_16_ns;
+
+  const Figure& of(std::string_view name) const {
+    for (const Figure& each : figures) {
+      if (each.row.name == name) return each;
+    }
+    std::abort();
+  }
+  // The median of what `more` takes beyond `less`.
+  double extra_ns(std::string_view more, std::string_view less,
+                  std::vector<double> Figure::*ns = &Figure::ns_depth_1) const {
+    std::vector<double> extra = of(more).*ns;
+    for (std::size_t i = 0; i < extra.size(); ++i) extra[i] -= (of(less).*ns)[i];
+    return median(std::move(extra));
+  }
+  double extra_instructions(std::string_view more, std::string_view less) const {
+    return of(more).instructions - of(less).instructions;
+  }
 };
 
-std::vector<Figure> measure(const std::vector<Stack>& stacks, int rounds, std::uint64_t requests,
-                            Naive* naive = nullptr) {
-  std::vector<std::unique_ptr<Bed>> beds;
-  for (const Stack& each : stacks) beds.push_back(std::make_unique<Bed>(each));
-  std::vector<std::vector<double>> depth_1(stacks.size()), depth_32(stacks.size());
-  bench::NaivePath bare(0), tower(16);
-  std::vector<double> bare_ns, tower_ns;
-  std::vector<Figure> figures(stacks.size());
-  for (std::size_t i = 0; i < stacks.size(); ++i) beds[i]->run(requests / 10 + 32, 32);
-  for (int round = 0; round < rounds; ++round) {
-    for (std::size_t i = 0; i < stacks.size(); ++i) {
-      depth_1[i].push_back(time_ns(*beds[i], requests, 1));
-      depth_32[i].push_back(time_ns(*beds[i], requests, 32));
-    }
-    bare_ns.push_back(bare.time_ns(requests));
-    tower_ns.push_back(tower.time_ns(requests));
-  }
-  if (naive != nullptr) {
-    *naive = {median(bare_ns), (median(tower_ns) - median(bare_ns)) / 16};
-  }
-  for (std::size_t i = 0; i < stacks.size(); ++i) {
-    const std::uint64_t before = bench::heap_allocations();
-    beds[i]->run(requests, 1);
-    // One vector a run() is the benchmark's own.
-    const double allocated = static_cast<double>(bench::heap_allocations() - before - 1);
-    figures[i] = {stacks[i],
-                  median(depth_1[i]),
-                  median(depth_32[i]),
-                  0,
-                  allocated / static_cast<double>(requests),
-                  beds[i]->program().steps.size(),
-                  beds[i]->program().frame_bytes};
-  }
-  return figures;
+double time_ns(Bed& bed, const Row& row, std::uint64_t count, unsigned depth) {
+  const auto now = row.dispatch == Dispatch::direct ? &thread_ns : &wall_ns;
+  const double begin = now();
+  bed.load().run(count, depth);
+  return (now() - begin) / static_cast<double>(count);
 }
 
-std::string_view mode(const Stack& stack) {
-  return stack.dispatch == Dispatch::direct ? "direct" : "queued";
+Results measure(const Options& options) {
+  const int rounds = options.quick ? 3 : 11;
+  const std::uint64_t direct = options.quick ? 64'000 : 320'000, queued = direct / 100;
+  Results results;
+  std::vector<std::unique_ptr<Bed>> beds;
+  for (const Row& row : all_rows()) {
+    results.figures.push_back({.row = row});
+    beds.push_back(std::make_unique<Bed>(row));
+    beds.back()->load().run(queued, 32);
+  }
+  NaivePath bare(0), tower(16);
+  for (int round = 0; round < rounds; ++round) {
+    for (std::size_t i = 0; i < beds.size(); ++i) {
+      Figure& figure = results.figures[i];
+      const std::uint64_t count = figure.row.dispatch == Dispatch::direct ? direct : queued;
+      figure.ns_depth_1.push_back(time_ns(*beds[i], figure.row, count, 1));
+      figure.ns_depth_32.push_back(time_ns(*beds[i], figure.row, count, 32));
+    }
+    results.naive_empty_ns.push_back(bare.time_ns(direct));
+    results.naive_16_ns.push_back(tower.time_ns(direct));
+  }
+  for (std::size_t i = 0; i < beds.size(); ++i) {
+    Figure& figure = results.figures[i];
+    const std::uint64_t before = heap_allocations();
+    beds[i]->load().run(queued, 1);
+    figure.allocations =
+        static_cast<double>(heap_allocations() - before) / static_cast<double>(queued);
+    figure.steps = beds[i]->program().steps.size();
+    figure.frame_bytes = beds[i]->program().frame_bytes;
+    if (figure.row.dispatch == Dispatch::queued) continue;
+    figure.instructions = instructions_per_request([&](std::uint64_t requests) {
+      return fmt::format("{} --count {} {}", options.self, figure.row.name, requests);
+    });
+  }
+  return results;
 }
 
 void print(const std::vector<Figure>& figures) {
-  fmt::print("{:<12} {:>6}  {:<7} {:>9} {:>9} {:>12} {:>7} {:>6} {:>6}\n", "layers", "height",
-             "mode", "ns QD1", "ns QD32", "instructions", "allocs", "steps", "frame");
+  fmt::print("{:<24} {:>9} {:>9} {:>12} {:>7} {:>6} {:>6}\n", "row", "ns QD1", "ns QD32",
+             "instructions", "allocs", "steps", "frame");
   for (const Figure& each : figures) {
-    fmt::print("{:<12} {:>6}  {:<7} {:>9.1f} {:>9.1f} {:>12} {:>7.3f} {:>6} {:>6}\n",
-               each.stack.height == 0 ? "(empty)" : each.stack.kind, each.stack.height,
-               mode(each.stack), each.ns_depth_1, each.ns_depth_32,
+    fmt::print("{:<24} {:>9.1f} {:>9.1f} {:>12} {:>7.3f} {:>6} {:>6}\n", each.row.name,
+               median(each.ns_depth_1), median(each.ns_depth_32),
                each.instructions > 0 ? fmt::format("{:.1f}", each.instructions) : "-",
                each.allocations, each.steps, each.frame_bytes);
   }
 }
 
-const Figure& find(const std::vector<Figure>& figures, std::string_view kind, int height,
-                   Dispatch dispatch) {
-  for (const Figure& each : figures) {
-    if (each.stack.kind == kind && each.stack.height == height && each.stack.dispatch == dispatch) {
-      return each;
-    }
-  }
-  std::abort();
-}
-
-nlohmann::json summary(const std::vector<Figure>& figures, const Naive& naive) {
-  const Figure& empty = find(figures, "passthrough", 0, Dispatch::direct);
-  const Figure& low = find(figures, "passthrough", 4, Dispatch::direct);
-  const Figure& high = find(figures, "passthrough", 16, Dispatch::direct);
-  const Figure& map_1 = find(figures, "linear", 1, Dispatch::direct);
-  const Figure& map_16 = find(figures, "linear", 16, Dispatch::direct);
-  const Figure& direct = find(figures, "passthrough", 1, Dispatch::direct);
-  const Figure& queued = find(figures, "passthrough", 1, Dispatch::queued);
+nlohmann::json summary(const Results& results) {
+  const double naive = median(results.naive_empty_ns);
+  constexpr auto kDepth32 = &Figure::ns_depth_32;
+  // What counts in a tower of 16: its layers and the disk.
+  constexpr double kCounted = 17;
   return {
-      {"naive_empty_ns", naive.empty_ns},
-      {"naive_layer_ns", naive.layer_ns},
-      {"empty_ns_depth_1", empty.ns_depth_1},
-      {"empty_ns_depth_32", empty.ns_depth_32},
-      {"passthrough_step_ns_depth_1", (high.ns_depth_1 - low.ns_depth_1) / 12},
-      {"passthrough_step_ns_depth_32", (high.ns_depth_32 - low.ns_depth_32) / 12},
-      {"map_layer_ns_depth_1", (map_16.ns_depth_1 - map_1.ns_depth_1) / 15},
-      {"map_layer_instructions", (map_16.instructions - map_1.instructions) / 15},
-      {"queued_over_direct_depth_1", queued.ns_depth_1 / direct.ns_depth_1},
+      {"naive_empty_ns", naive},
+      {"naive_layer_ns", (median(results.naive_16_ns) - naive) / 16},
+      {"empty_ns_depth_1", median(results.of("empty").ns_depth_1)},
+      {"empty_ns_depth_32", median(results.of("empty").ns_depth_32)},
+      {"passthrough_step_ns_depth_1", results.extra_ns("passthrough-16", "passthrough-4") / 12},
+      {"passthrough_step_ns_depth_32",
+       results.extra_ns("passthrough-16", "passthrough-4", kDepth32) / 12},
+      {"passthrough_step_instructions",
+       results.extra_instructions("passthrough-16", "passthrough-4") / 12},
+      {"map_layer_ns_depth_1", results.extra_ns("linear-16", "linear-1") / 15},
+      {"map_layer_instructions", results.extra_instructions("linear-16", "linear-1") / 15},
+      {"own_bio_extra_ns", results.extra_ns("empty-own", "empty")},
+      {"own_bio_extra_instructions", results.extra_instructions("empty-own", "empty")},
+      {"clone_extra_ns", results.extra_ns("empty-clone", "empty-own")},
+      {"clone_extra_instructions", results.extra_instructions("empty-clone", "empty-own")},
+      {"counted_layer_extra_ns",
+       results.extra_ns("passthrough-16-counted", "passthrough-16") / kCounted},
+      {"counted_layer_extra_instructions",
+       results.extra_instructions("passthrough-16-counted", "passthrough-16") / kCounted},
+      {"sampled_extra_ns", results.extra_ns("empty-sampled", "empty")},
+      {"sampled_extra_instructions", results.extra_instructions("empty-sampled", "empty")},
+      {"sampled_one_in", static_cast<double>(kSampleEvery)},
+      {"queued_over_direct_depth_1",
+       median(results.of("queued-1").ns_depth_1) / median(results.of("passthrough-1").ns_depth_1)},
   };
 }
 
-int measure_all(const std::string& self, const std::string& json_path, bool quick) {
-  std::vector<Stack> direct;
-  for (const char* kind : {"linear", "passthrough"}) {
-    for (const int height : {0, 1, 2, 4, 8, 16}) direct.push_back({kind, height});
-  }
-  std::vector<Stack> queued;
-  for (const int height : {0, 1, 2, 4, 8, 16}) {
-    queued.push_back({"passthrough", height, Dispatch::queued});
-  }
-  Naive naive;
-  auto figures = measure(direct, quick ? 3 : 9, quick ? 64'000 : 640'000, &naive);
-  for (Figure& each : figures) each.instructions = count_instructions(self, each.stack);
-  for (Figure& each : measure(queued, quick ? 1 : 5, quick ? 640 : 6'400)) figures.push_back(each);
-  print(figures);
-  const nlohmann::json totals = summary(figures, naive);
+int measure_all(const Options& options) {
+  const Results results = measure(options);
+  print(results.figures);
+  const nlohmann::json totals = summary(results);
   fmt::print("\n");
   for (const auto& [name, value] : totals.items()) {
-    fmt::print("{:<30} {:>10.2f}\n", name, value.get<double>());
+    fmt::print("{:<34} {:>10.2f}\n", name, value.get<double>());
   }
-  if (json_path.empty()) return 0;
   nlohmann::json rows = nlohmann::json::array();
-  for (const Figure& each : figures) {
-    rows.push_back({{"layers", each.stack.kind},
-                    {"height", each.stack.height},
-                    {"dispatch", mode(each.stack)},
-                    {"ns_depth_1", each.ns_depth_1},
-                    {"ns_depth_32", each.ns_depth_32},
+  for (const Figure& each : results.figures) {
+    rows.push_back({{"row", each.row.name},
+                    {"ns_depth_1", median(each.ns_depth_1)},
+                    {"ns_depth_32", median(each.ns_depth_32)},
                     {"instructions", each.instructions},
                     {"allocations", each.allocations},
                     {"steps", each.steps},
                     {"frame_bytes", each.frame_bytes}});
   }
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(json_path.c_str(), "w"), &std::fclose);
-  if (file == nullptr) return 1;
-  fmt::print(file.get(), "{}\n", nlohmann::json{{"figures", rows}, {"summary", totals}}.dump(2));
+  save_json(options.json_path, {{"figures", rows}, {"summary", totals}});
   return 0;
 }
 
-}  // namespace
-}  // namespace ashlar
-
-int main(int argc, char** argv) {
-  using namespace ashlar;
-  const std::vector<std::string> words(argv, argv + argc);
-  if (words.size() == 5 && words[1] == "--count") {
-    Bed bed({words[2], std::stoi(words[3])});
-    bed.run(std::stoull(words[4]), 1);
+int count_only(const Options& options) {
+  std::vector<Row> rows = all_rows();
+  // Not measured: what the search for locked instructions must find (bench/locked.py).
+  rows.push_back({"planted-atomic", {.layers = "atomic", .height = 1}});
+  for (const Row& row : rows) {
+    if (row.name != options.count) continue;
+    Bed bed(row);
+    bed.load().run(options.requests, 1);
     return 0;
   }
-  std::string json_path;
-  bool quick = false;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "--quick") {
-      quick = true;
-    } else if (words[i] == "--json" && i + 1 < words.size()) {
-      json_path = words[++i];
-    } else {
-      fmt::print(stderr, "usage: path_bench [--json FILE] [--quick]\n");
-      return 2;
-    }
-  }
-  return measure_all(words[0], json_path, quick);
+  fmt::print(stderr, "there is no row {}\n", options.count);
+  return 2;
+}
+
+}  // namespace
+}  // namespace ashlar::bench
+
+int main(int argc, char** argv) {
+  const auto options = ashlar::bench::parse_options(argc, argv);
+  return options.count.empty() ? ashlar::bench::measure_all(options)
+                               : ashlar::bench::count_only(options);
 }

@@ -33,6 +33,7 @@ fio --ioengine=nbd --uri="$(uri disk0)" --name=live --rw=randwrite --bs=4k --iod
   --verify_backlog=64 --randseed=5 --thread --group_reporting --rate_iops=1500 \
   > fio.log 2>&1 < /dev/null &
 load=$!
+clients+=("$load")
 
 for round in 1 2 3; do
   must insert disk0 throttle calm iops=20000 burst=1ms
@@ -94,6 +95,63 @@ for each in idle:
     each.connect(sys.argv[1])
 END
 ok "what cannot be done is refused, with a sentence"
+
+# Clients that stay as long as they are looked at.
+begin_client() {
+  fio --ioengine=nbd --uri="$(uri new)" --name="$1" --rw=read --bs=4k --iodepth=4 --size=1m \
+    --time_based --runtime=600 --rate_iops=500 --thread > "$1.log" 2>&1 < /dev/null &
+  clients+=("$!")
+}
+# until_counters WHAT < CHECK: until a check in Python, of `devices` by name, is content.
+until_counters() {
+  local turn check
+  check="import json, sys
+devices = {each['device']: each for each in json.load(open(sys.argv[1]))['devices']}
+$(cat)"
+  for ((turn = 0; turn < 600; ++turn)); do
+    must counters --json
+    if python3 -c "$check" control.log 2> check.log; then return; fi
+    sleep 0.05
+  done
+  cat control.log check.log
+  fail "counters $1"
+}
+begin_client early
+until_counters "before counting" << 'END'
+new = devices["new"]
+assert len(new["callers"]) >= 1 and new["requests"] > 0 and new["silent"] == 0, new
+assert new["requests"] == sum(each["requests"] for each in new["callers"])
+for each in new["callers"]:
+    assert each["user"].startswith("NBD export"), each
+    assert each["short_frames"] <= each["requests"] and each["frame"] > 0, each
+    assert "layers" not in each and "latency" not in each, each
+END
+must count new on
+must sample new 4
+begin_client late
+until_counters "while counting" << 'END'
+assert len(devices["new"]["callers"]) >= 2
+for each in devices["new"]["callers"]:
+    layers = each["layers"]
+    assert [(layer["device"], layer["class"]) for layer in layers] == [("new", "file")], each
+    for counts in layers[0]["operations"].values():
+        assert counts["errors"] == 0
+    times = each["latency"]
+    assert times["every"] == 4 and times["p50_ns"] <= times["p99_ns"] <= times["max_ns"], each
+END
+must counters
+grep -q "SHORT FRAMES" control.log && grep -q "LAYER" control.log || fail "there is no table"
+must count new off
+must sample new off
+must counters --json
+if grep -q '"layers"\|"latency"' control.log; then fail "counting goes on"; fi
+refused count new perhaps
+refused count nowhere on
+refused sample new often
+refused sample new 99999999999999999999
+kill -KILL "${clients[@]:1}"
+wait "${clients[@]:1}" 2> /dev/null || true
+ok "requests, layers and times were counted, and the counting was switched off"
 
 wait "$load" || { cat fio.log; fail "fio"; }
 grep -q 'err= 0' fio.log || { cat fio.log; fail "fio"; }

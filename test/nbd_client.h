@@ -7,6 +7,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -39,6 +40,16 @@ class NbdClient {
     fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int result = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
     EXPECT_EQ(result, 0) << path;
+  }
+  // Over TCP, to this machine.
+  explicit NbdClient(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int result = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+    EXPECT_EQ(result, 0) << port;
   }
   NbdClient(const NbdClient&) = delete;
   NbdClient& operator=(const NbdClient&) = delete;

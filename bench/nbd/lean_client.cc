@@ -1,6 +1,8 @@
 // The lean NBD client; see lean_client.h.
 #include "bench/nbd/lean_client.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -69,18 +71,30 @@ Result<LeanResult> LeanClient::run() {
 }
 
 Result<void> LeanClient::connect() {
+  if (options_.tcp_port != 0) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(options_.tcp_port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return connect_to(reinterpret_cast<const sockaddr&>(address), sizeof(address));
+  }
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (options_.socket_path.size() >= sizeof(address.sun_path)) {
     return make_error(Errc::invalid, "the socket's path is too long");
   }
   std::ranges::copy(options_.socket_path, address.sun_path);
-  fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd_ >= 0 && ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+  return connect_to(reinterpret_cast<const sockaddr&>(address), sizeof(address));
+}
+
+Result<void> LeanClient::connect_to(const sockaddr& address, std::uint32_t length) {
+  fd_ = socket(address.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  if (fd_ >= 0 && ::connect(fd_, &address, length) == 0) {
+    setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));  // Refused by unix sockets.
     return {};
   }
-  return make_error(errc_from_errno(errno), "cannot connect to {}: {}", options_.socket_path,
-                    std::strerror(errno));
+  return make_error(errc_from_errno(errno), "cannot connect: {}", std::strerror(errno));
 }
 
 Result<void> LeanClient::send_all(ByteView bytes) {

@@ -8,6 +8,8 @@
 // THREAD: single-threaded, blocking.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <random>
 #include <string>
@@ -21,7 +23,8 @@ namespace ashlar::bench {
 
 struct LeanOptions {
   std::string socket_path;
-  std::string export_name;  // "" is the server's default export
+  std::uint16_t tcp_port = 0;  // not 0: of this machine, in place of the socket
+  std::string export_name;     // "" is the server's default export
   bool write = false;
   bool structured_replies = false;
   std::uint32_t depth = 1;           // requests in flight
@@ -59,6 +62,7 @@ class LeanClient {
   };
 
   Result<void> connect();
+  Result<void> connect_to(const sockaddr& address, std::uint32_t length);
   Result<void> negotiate();
   Result<void> ask_structured_replies();
   Result<void> read_option_reply(std::uint32_t option, std::uint32_t& type,

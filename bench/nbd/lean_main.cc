@@ -1,6 +1,8 @@
-// nbd_lean: measures an NBD server on a unix socket with the lean client; prints JSON.
+// nbd_lean: measures an NBD server on a unix socket, or on a TCP port of this machine, with the
+// lean client; prints JSON.
 //
-//   nbd_lean --socket PATH [--export NAME] [--write] [--structured] [--depth N] [--seconds S]
+//   nbd_lean --socket PATH | --tcp PORT [--export NAME] [--write] [--structured] [--depth N]
+//   [--seconds S]
 //            [--count N] [--block BYTES]
 //
 // Exit status: 0 fine, 1 failed (a wrong reply, a lost connection), 2 wrong usage.
@@ -35,6 +37,7 @@ bool take_switch(std::string_view name, LeanOptions& options) {
 
 bool take_value(std::string_view name, std::string_view value, LeanOptions& options) {
   if (name == "--socket") return options.socket_path = value, true;
+  if (name == "--tcp") return parse(value, options.tcp_port);
   if (name == "--export") return options.export_name = value, true;
   if (name == "--depth") return parse(value, options.depth);
   if (name == "--seconds") return parse(value, options.seconds);
@@ -49,7 +52,7 @@ bool parse_arguments(int argc, char** argv, LeanOptions& options) {
     if (i + 1 == argc || !take_value(argv[i], argv[i + 1], options)) return false;
     ++i;
   }
-  return !options.socket_path.empty() && options.depth > 0 &&
+  return (!options.socket_path.empty() || options.tcp_port != 0) && options.depth > 0 &&
          options.depth <= LeanClient::kMaxDepth && options.block_bytes > 0 &&
          options.block_bytes <= ashlar::nbd::kMaxPayloadBytes;
 }
@@ -71,7 +74,8 @@ int main(int argc, char** argv) {
   LeanOptions options;
   if (!parse_arguments(argc, argv, options)) {
     fmt::print(stderr,
-               "usage: nbd_lean --socket PATH [--export NAME] [--write] [--structured] [--depth N] "
+               "usage: nbd_lean --socket PATH | --tcp PORT [--export NAME] [--write] "
+               "[--structured] [--depth N] "
                "[--seconds S] [--count N] [--block BYTES]\n");
     return 2;
   }

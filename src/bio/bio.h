@@ -120,9 +120,9 @@ static_assert(sizeof(Bio) == 128, "two cache lines before the frame");
 
 // Where a failed request failed: first in the frame of a bio, written only on the way of an error.
 struct Fault {
-  std::int32_t step = -1;  // index in the program; -1: refused before the first step
-  std::uint32_t reserved = 0;
-  std::uint64_t offset = 0;  // bytes, on the device that this step serves
+  std::int32_t step = -1;     // index in the program; -1: refused before the first step
+  std::uint32_t program = 0;  // its Program::number
+  std::uint64_t offset = 0;   // bytes, on the device that this step serves
 };
 static_assert(sizeof(Fault) == 16);
 

@@ -21,9 +21,10 @@ constexpr bool has_payload(Op op) noexcept { return op <= Op::write; }
 constexpr bool changes_data(Op op) noexcept { return op != Op::read && op != Op::flush; }
 
 // Flags of a bio.
-inline constexpr std::uint8_t kFua = 1;      // write, write_zeroes: durable before completion
-inline constexpr std::uint8_t kNoUnmap = 2;  // write_zeroes: leave no hole
-inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap;
+inline constexpr std::uint8_t kFua = 1;       // write, write_zeroes: durable before completion
+inline constexpr std::uint8_t kNoUnmap = 2;   // write_zeroes: leave no hole
+inline constexpr std::uint8_t kUnmapped = 4;  // payload: may name memory of bio/unmapped.h
+inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap | kUnmapped;
 
 // A set of operations and of the flag fua: bit i is operation i, bit 7 is fua.
 class OpSet {

@@ -84,7 +84,8 @@ int ashlar_set_close(ashlar_set* set);
 
 enum {
   ASHLAR_OPEN_WRITE = 1,
-  ASHLAR_OPEN_EXCLUSIVE = 2  // nobody else may have it open for writing
+  ASHLAR_OPEN_EXCLUSIVE = 2,  // nobody else may have it open for writing
+  ASHLAR_OPEN_UNMAPPED = 4    // takes requests with ASHLAR_UNMAPPED
 };
 
 struct ashlar_info {
@@ -115,8 +116,9 @@ enum ashlar_op {
 };
 
 enum {
-  ASHLAR_FUA = 1,      // write, write_zeroes: durable when it ends
-  ASHLAR_NO_UNMAP = 2  // write_zeroes: leave no hole
+  ASHLAR_FUA = 1,       // write, write_zeroes: durable when it ends
+  ASHLAR_NO_UNMAP = 2,  // write_zeroes: leave no hole
+  ASHLAR_UNMAPPED = 4   // read, write: the vector may name an ashlar_memory
 };
 
 // The most segments of one request.
@@ -124,7 +126,7 @@ enum {
 
 struct ashlar_request {
   uint32_t op;     // enum ashlar_op
-  uint32_t flags;  // ASHLAR_FUA, ASHLAR_NO_UNMAP
+  uint32_t flags;  // ASHLAR_FUA, ASHLAR_NO_UNMAP, ASHLAR_UNMAPPED
   uint64_t offset;
   uint64_t length;          // read, write: 0 or the sum of the vector. flush: 0
   const struct iovec* iov;  // read, write. The vector is copied; the memory stays until the end
@@ -168,9 +170,58 @@ int ashlar_cancel(ashlar_queue* queue, uint64_t id);
 // Carries out one request and returns its result. Others go on meanwhile. -EAGAIN as ashlar_submit.
 int ashlar_run(ashlar_queue* queue, const struct ashlar_request* request);
 
+// What a queue has counted. Set `size` to sizeof(struct ashlar_counters) before the call; a library
+// that knows fewer fields than the program sets the others to 0, one that knows more leaves them
+// out.
+struct ashlar_counters {
+  uint32_t size;
+  uint32_t frame_bytes;   // what a request takes beside its 128 bytes; changes with the stack
+  uint64_t requests;      // started since the queue was opened
+  uint64_t short_frames;  // of these, for want of room served by a copy of the request
+  uint64_t shortages;     // of these, had to wait for memory
+  // Times of some requests, nanoseconds, at most 25 % too long; 0 while none are measured.
+  uint64_t latency_every;  // one request in so many is measured
+  uint64_t latency_count;  // so many were
+  uint64_t latency_p50_ns;
+  uint64_t latency_p99_ns;
+  uint64_t latency_max_ns;
+};
+
+// THREAD: the queue's own, as for every call with a queue; the counters are of this queue alone,
+// and a program adds those of a device's queues up. Errors: -EINVAL where `size` holds not even
+// `requests`.
+int ashlar_queue_counters(ashlar_queue* queue, struct ashlar_counters* counters);
+
+// Measures one request in `every` from now on, rounded up to a power of two (0: none; at most
+// 2^20); what was measured before is forgotten. THREAD: the queue's own. Errors: -EINVAL, -ENOMEM.
+int ashlar_queue_measure(ashlar_queue* queue, uint64_t every);
+
 // Cancels what is under way and waits for its end: after this no memory of any request is touched.
 // Completions that were not fetched are lost. NULL is closed already.
 int ashlar_queue_close(ashlar_queue* queue);
+
+// --- memory that this process has not mapped
+// ------------------------------------------------------
+
+// A range of a memfd, or of another file, that requests with ASHLAR_UNMAPPED read into and write
+// from. It has addresses, and nothing behind them: only layers that need the bytes have the part
+// that they need mapped. The descriptor is duplicated. A file that is cut short meanwhile ends the
+// process (SIGBUS) once its bytes are touched: seal what a stranger shares (F_SEAL_SHRINK).
+typedef struct ashlar_memory ashlar_memory;
+
+enum {
+  ASHLAR_MEMORY_READ_ONLY = 1  // requests write from it only
+};
+
+// `offset` is on a page. Errors: -EINVAL, -ENOMEM, -EBADF.
+int ashlar_memory_open(int fd, uint64_t offset, uint64_t length, unsigned flags,
+                       ashlar_memory** memory);
+// The part of a vector that stands for bytes [offset, offset + length). Errors: -EINVAL.
+int ashlar_memory_part(ashlar_memory* memory, uint64_t offset, uint64_t length, struct iovec* part);
+// Bytes that are mapped by now.
+int ashlar_memory_mapped(ashlar_memory* memory, uint64_t* bytes);
+// No request may be using it any more. NULL is closed already.
+int ashlar_memory_close(ashlar_memory* memory);
 
 #ifdef __cplusplus
 }

@@ -41,7 +41,7 @@ int missing(const char* sentence) noexcept { return refuse(Errc::invalid, senten
 
 constexpr unsigned kSetFlags = ASHLAR_SET_WRITABLE | ASHLAR_SET_BUFFERED | ASHLAR_SET_THREADS;
 constexpr unsigned kImageFlags = ASHLAR_IMAGE_READ_ONLY | ASHLAR_IMAGE_RAW;
-constexpr unsigned kOpenFlags = ASHLAR_OPEN_WRITE | ASHLAR_OPEN_EXCLUSIVE;
+constexpr unsigned kOpenFlags = ASHLAR_OPEN_WRITE | ASHLAR_OPEN_EXCLUSIVE | ASHLAR_OPEN_UNMAPPED;
 
 NodeOptions node_options(unsigned flags) {
   NodeOptions options;
@@ -156,6 +156,7 @@ int ashlar_device_open(ashlar_set* set, const char* name, unsigned flags, ashlar
     OpenOptions options;
     options.write = (flags & ASHLAR_OPEN_WRITE) != 0;
     options.exclusive = (flags & ASHLAR_OPEN_EXCLUSIVE) != 0;
+    options.unmapped = (flags & ASHLAR_OPEN_UNMAPPED) != 0;
     options.user = "a C program";
     auto opened = set->node->open(name, options);
     if (!opened) return refuse(opened.error());

@@ -11,12 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "bio/unmapped.h"
 #include "capi/ashlar.h"
 #include "io/operation.h"
 #include "node/node.h"
 
 // First in each handle, so that one of another kind is seen.
-enum class AshlarKind : std::uint32_t { set = 0x41534554, device = 0x41444556, queue = 0x41515545 };
+enum class AshlarKind : std::uint32_t {
+  set = 0x41534554,
+  device = 0x41444556,
+  queue = 0x41515545,
+  memory = 0x414d454d,
+};
 
 struct ashlar_set {
   static constexpr AshlarKind kKind = AshlarKind::set;
@@ -32,6 +38,12 @@ struct ashlar_device {
   ashlar_set* set = nullptr;
   std::unique_ptr<ashlar::Device> device;
   std::atomic<std::uint32_t> queues{0};  // open
+};
+
+struct ashlar_memory {
+  static constexpr AshlarKind kKind = AshlarKind::memory;
+  AshlarKind kind = kKind;
+  std::unique_ptr<ashlar::UnmappedMemory> memory;
 };
 
 namespace ashlar::capi {

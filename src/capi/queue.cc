@@ -4,6 +4,8 @@
 // or ashlar_run has it; (2) ids are slot and generation, and a generation ends when its completion
 // is fetched, so a late cancel finds nothing.
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <string>
 
 #include "capi/handles.h"
@@ -16,6 +18,8 @@ namespace {
 
 constexpr std::uint32_t kMaxDepth = 65536;
 constexpr std::int64_t kNsPerMs = 1'000'000;
+// At a million requests a second, one time in a second.
+constexpr std::uint64_t kMostSampled = 1 << 20;
 
 // False: the queue is not to be used, and `*result` says why.
 bool usable(const ashlar_queue* queue, int* result) noexcept {
@@ -117,7 +121,6 @@ Slot* slot_of(ashlar_queue& queue, std::uint64_t id) noexcept {
 }
 
 void describe_failure(ashlar_queue& queue, Slot& slot, std::uint64_t offset) {
-  if (!slot.operation.usable()) return;
   refuse(slot.operation.error(),
          queue.device->device->describe_failure(slot.operation.bio(), offset).c_str());
 }
@@ -145,7 +148,6 @@ int ashlar_queue_open(ashlar_device* device, uint32_t depth, ashlar_queue** queu
     handle->channel = *std::move(channel);
     for (std::uint32_t i = 0; i < depth; ++i) {
       handle->slots.emplace_back(*handle->channel, *handle, i);
-      if (!handle->slots.back().operation.usable()) throw std::bad_alloc();
     }
     for (std::uint32_t i = depth; i-- > 0;) {
       handle->slots[i].next = handle->free;
@@ -246,6 +248,42 @@ int ashlar_run(ashlar_queue* queue, const ashlar_request* request) {
   });
   give_back(*slot);
   return result;
+}
+
+int ashlar_queue_counters(ashlar_queue* queue, ashlar_counters* counters) {
+  int result = 0;
+  if (!usable(queue, &result)) return result;
+  if (counters == nullptr) return place_refused("there is no place for the counters");
+  const std::size_t size = counters->size;
+  if (size < offsetof(ashlar_counters, short_frames)) {
+    return place_refused("'size' of the counters is less than any");
+  }
+  const Channel& channel = *queue->channel;
+  ashlar_counters known{};
+  known.size = counters->size;
+  known.frame_bytes = channel.frame_bytes();
+  known.requests = channel.requests();
+  known.short_frames = channel.short_frames();
+  known.shortages = channel.shortages();
+  if (const LatencySampler* sampler = channel.sampler()) {
+    known.latency_every = sampler->every();
+    known.latency_count = sampler->count();
+    const auto [p50, p99, longest] = sampler->nanoseconds({50, 99, 100});
+    known.latency_p50_ns = p50;
+    known.latency_p99_ns = p99;
+    known.latency_max_ns = longest;
+  }
+  std::memset(counters, 0, size);
+  std::memcpy(counters, &known, std::min(size, sizeof(known)));
+  return 0;
+}
+
+int ashlar_queue_measure(ashlar_queue* queue, uint64_t every) {
+  int result = 0;
+  if (!usable(queue, &result)) return result;
+  if (every > kMostSampled) return refuse(Errc::invalid, "one request in 2^20 is the fewest");
+  const auto measuring = queue->channel->measure_latency(every);
+  return measuring ? 0 : refuse(measuring.error());
 }
 
 int ashlar_queue_close(ashlar_queue* queue) {

@@ -231,6 +231,8 @@ class CommandLine {
     add_bytes(verb, "OFFSET", "a byte of the device",
               [this](std::uint64_t bytes) { explain_.offset = bytes; });
     add_write_flag(verb, explain_.stack, "as it is when opened for writing");
+    verb.add_flag("--unmapped", explain_.stack.unmapped,
+                  "as it is for callers whose memory is not mapped");
     verb.add_flag("--json", explain_.json, "for programs");
   }
 
@@ -266,13 +268,15 @@ class CommandLine {
                  "Examples:\n"
                  "  ashlar control /run/ashlar.ctl insert disk0 throttle calm iops=200\n"
                  "  ashlar control /run/ashlar.ctl set calm iops=500 bytes=20MiB\n"
-                 "  ashlar control /run/ashlar.ctl remove calm\n");
+                 "  ashlar control /run/ashlar.ctl remove calm\n"
+                 "  ashlar control /run/ashlar.ctl counters --json\n");
     verb->add_option("PATH", control_.path, "the server's control socket")
         ->option_text("")
         ->required();
     verb->add_option("COMMAND", control_.words, "a command and what it takes")
         ->option_text("...")
         ->required();
+    verb->add_flag("--json", control_.json, "for programs; most answers are JSON anyway");
     verb->callback([this] { verb_ = [this] { return run_control(control_); }; });
   }
 

@@ -1,9 +1,12 @@
 // `ashlar control`: one command to a running server, and its answer.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"
 #include "cli/control_commands.h"
 #include "cli/control_server.h"
+#include "cli/counters_page.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 
@@ -24,7 +27,9 @@ Result<int> run_control(const ControlOptions& options) {
   }
   answer.erase("ok");
   if (answer.empty()) return kFine;
-  const auto printed = print(answer.dump(2) + "\n");
+  const bool table = !options.json && options.words.front() == "counters";
+  const auto printed = print(table ? counters_page(answer, Paint::for_output(STDOUT_FILENO))
+                                   : answer.dump(2) + "\n");
   if (!printed) return printed.error();
   return kFine;
 }

@@ -2,8 +2,10 @@
 #include "cli/control_commands.h"
 
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "cli/counters_page.h"
 #include "cli/json.h"
 
 namespace ashlar::cli {
@@ -163,6 +165,36 @@ Answer close(Node& node, Request& request) {
   return plain(node.destroy(device));
 }
 
+Answer counters(Node& node, Request&) { return counters_json(node.counters()); }
+
+Answer count(Node& node, Request& request) {
+  const std::string device = request.text("device");
+  const std::string wish = request.text("switch");
+  if (auto fine = request.check(); !fine) return fine.error();
+  if (wish != "on" && wish != "off") {
+    return make_error(Errc::invalid, "'switch' is 'on' or 'off', not '{}'", wish);
+  }
+  return plain(node.count(device, {.layers = wish == "on"}));
+}
+
+// The most that makes sense: at a million requests a second, one time in a second.
+constexpr std::uint64_t kMostSampled = 1 << 20;
+
+Answer sample(Node& node, Request& request) {
+  const std::string device = request.text("device");
+  const std::string every = request.text("every");
+  if (auto fine = request.check(); !fine) return fine.error();
+  std::uint64_t number = 0;
+  const char* const end = every.data() + every.size();
+  const auto [stopped, problem] = std::from_chars(every.data(), end, number);
+  const bool digits = problem == std::errc() && stopped == end && number <= kMostSampled;
+  if (!digits && every != "off") {
+    return make_error(Errc::invalid, "'every' is 'off' or a number up to {}, not '{}'",
+                      kMostSampled, every);
+  }
+  return plain(node.count(device, {.latency_every = number}));
+}
+
 struct Command {
   std::string_view name;
   std::string_view words;  // the fields that its words fill, in order; "..." ends them
@@ -184,6 +216,10 @@ constexpr std::array kCommands = {
     Command{"rescan", "device", "look at the size of a file again", &rescan},
     Command{"add-leg", "geom device", "a device joins a mirror, and is copied to", &add_leg},
     Command{"remove-leg", "geom device", "a device leaves a mirror", &remove_leg},
+    Command{"counters", "", "requests of every device and caller, and what more is counted",
+            &counters},
+    Command{"count", "device switch", "counts by layer and operation: on or off", &count},
+    Command{"sample", "device every", "times of one request in EVERY; 0 or off: of none", &sample},
 };
 
 const Command* find_command(std::string_view name) {

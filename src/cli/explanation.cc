@@ -41,6 +41,8 @@ std::string kind_of(const StepInfo& info) {
       return "carve";
     case StepKind::hop:
       return "hop";
+    case StepKind::mapping:
+      return "mapping";
     case StepKind::lost:
       return "lost";
   }

@@ -22,8 +22,10 @@ Result<std::unique_ptr<Node>> open_stack(const StackOptions& options) {
 
 Result<std::unique_ptr<Device>> open_device(Node& node, const StackOptions& options,
                                             const std::string& name, bool write) {
-  return node.open(name,
-                   {.write = write, .dispatch = options.dispatch, .user = "the ashlar command"});
+  return node.open(name, {.write = write,
+                          .dispatch = options.dispatch,
+                          .unmapped = options.unmapped,
+                          .user = "the ashlar command"});
 }
 
 }  // namespace ashlar::cli

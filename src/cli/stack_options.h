@@ -17,6 +17,7 @@ struct StackOptions {
   bool direct = true;               // O_DIRECT where a file allows it
   EngineChoice engine = EngineChoice::automatic;
   Dispatch dispatch = Dispatch::direct;
+  bool unmapped = false;  // payloads may lie in memory that is not mapped
 
   EngineOptions engine_options() const { return {.choice = engine}; }
 };

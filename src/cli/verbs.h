@@ -68,6 +68,7 @@ Result<int> run_serve(const ServeOptions& options);
 struct ControlOptions {
   std::string path;                // of the server's socket
   std::vector<std::string> words;  // the command
+  bool json = false;               // also what has a page for people
 };
 Result<int> run_control(const ControlOptions& options);
 

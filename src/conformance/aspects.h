@@ -29,6 +29,9 @@ void check_orphan(const Trial& trial);
 void check_resize(const Trial& trial);
 void check_taste(const Trial& trial);
 
+// aspects_unmapped.cc
+void check_unmapped(const Trial& trial);
+
 // aspects_lanes.cc
 void check_lanes(const Trial& trial);
 

@@ -26,6 +26,7 @@ constexpr std::array kAspects = {
     Aspect{"orphan", "any disk may go away", &check_orphan},
     Aspect{"resize", "disks may grow and shrink", &check_resize},
     Aspect{"shortage", "requests go on when memory is exhausted", &check_shortage},
+    Aspect{"unmapped", "payloads need be mapped only where it says so", &check_unmapped},
     Aspect{"lanes", "two lanes at once", &check_lanes},
     Aspect{"taste", "it recognises its own, and nothing else", &check_taste},
 };

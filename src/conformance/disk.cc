@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "bio/unmapped.h"
 #include "topology/step_class.h"
 
 namespace ashlar::conformance {
@@ -37,6 +38,7 @@ class Disk final : public StepClass<Disk> {
       .summary = "a disk of the conformance suite",
       .policies = OpPolicies::handle_all(),
       .placement = Placement::lane,
+      .payload = PayloadUse::moves,
   };
 
   explicit Disk(const Making& from)
@@ -124,6 +126,11 @@ void Shelf::release_held() {
     for (const Held& each : released) carry_out(each.disk, *each.bio);
   }
   for (const Held& each : released) each.cx->resume(*each.bio, Verdict::done());
+}
+
+void Shelf::see_unmapped_in(ByteSpan bytes) {
+  const MutexLock lock(mutex_);
+  unmapped_ = bytes;
 }
 
 std::optional<std::uint32_t> Shelf::unflushed() const {
@@ -260,7 +267,7 @@ void Shelf::carry_out(std::uint32_t disk, Bio& bio) {
   if (!within(bio.offset, bio.length, state.bytes.size())) {
     bio.fail(Errc::out_of_range);  // it shrank meanwhile
   } else if (bio.op == Op::read) {
-    bio.payload.copy_from(state.bytes.data() + bio.offset, bio.length);
+    copy(bio, state.bytes.data() + bio.offset);
   } else if (bio.op == Op::flush) {
     make_durable(state, {0, state.bytes.size()});
   } else {
@@ -268,10 +275,30 @@ void Shelf::carry_out(std::uint32_t disk, Bio& bio) {
   }
 }
 
+ByteSpan Shelf::visible(ByteSpan piece) {
+  if (unmapped_.empty()) return piece;
+  const auto place = locate_unmapped(piece.data());
+  return place ? unmapped_.subspan(place->offset, piece.size()) : piece;
+}
+
+// Between the payload and `at`, whichever way the operation goes.
+void Shelf::copy(const Bio& bio, std::byte* at) {
+  std::uint64_t left = bio.length;
+  const Segment* segment = bio.payload.segments;
+  for (std::uint64_t skip = bio.payload.start; left > 0; skip = 0, ++segment) {
+    const std::uint64_t length = std::min<std::uint64_t>(left, segment->length - skip);
+    const ByteSpan memory = visible({segment->data + skip, length});
+    if (length > 0 && bio.op == Op::read) std::memcpy(memory.data(), at, length);
+    if (length > 0 && bio.op == Op::write) std::memcpy(at, memory.data(), length);
+    at += length;
+    left -= length;
+  }
+}
+
 void Shelf::store(DiskState& disk, const Bio& bio) {
   std::byte* const at = disk.bytes.data() + bio.offset;
   if (bio.op == Op::write) {
-    bio.payload.copy_to(at, bio.length);
+    copy(bio, at);
   } else {
     std::memset(at, 0, bio.length);
   }

@@ -69,6 +69,10 @@ class Shelf {
   void resize(Topology& topology, std::uint32_t disk, std::uint64_t size_bytes)
       ASHLAR_EXCLUDES(mutex_);
 
+  // Where the bytes of unmapped memory are to be found: `bytes` is all of its file, mapped
+  // elsewhere. Disks never map a payload themselves.
+  void see_unmapped_in(ByteSpan bytes) ASHLAR_EXCLUDES(mutex_);
+
   // Reads disks past everything, as create() and taste() do.
   std::unique_ptr<TasteReader> reader(Provider& provider);
 
@@ -97,6 +101,8 @@ class Shelf {
   static std::string_view what_is_wrong(const DiskState& disk, const Bio& bio);
   void carry_out(std::uint32_t disk, Bio& bio) ASHLAR_REQUIRES(mutex_);
   void store(DiskState& disk, const Bio& bio) ASHLAR_REQUIRES(mutex_);
+  ByteSpan visible(ByteSpan piece) ASHLAR_REQUIRES(mutex_);
+  void copy(const Bio& bio, std::byte* at) ASHLAR_REQUIRES(mutex_);
   void make_durable(DiskState& disk, Extent extent) ASHLAR_REQUIRES(mutex_);
 
   mutable Mutex mutex_{kLock};
@@ -109,6 +115,7 @@ class Shelf {
   Numbers holding_ ASHLAR_GUARDED_BY(mutex_);
   Errc error_ ASHLAR_GUARDED_BY(mutex_) = Errc::io;
   bool deaf_ ASHLAR_GUARDED_BY(mutex_) = false;
+  ByteSpan unmapped_ ASHLAR_GUARDED_BY(mutex_);
 };
 
 }  // namespace ashlar::conformance

@@ -3,7 +3,7 @@
 //   AsyncDevice device(*channel);
 //   Errc error = co_await device.read(0, buffer);
 //
-// What is awaited is a bio of the channel's pool in the coroutine's own frame: no allocation. A
+// What is awaited is an Operation, with its bio, in the coroutine's own frame: no allocation. A
 // request that ends at once does not suspend.
 //
 // THREAD: the lane's.

@@ -9,6 +9,8 @@
 
 #include "io/async_device.h"
 #include "io/sync_device.h"
+#include "program/compiler.h"
+#include "program/explain.h"
 #include "test/probe.h"
 
 namespace ashlar {
@@ -128,6 +130,62 @@ TEST(Operation, destroyed_in_flight_is_cancelled_and_silent) {
   }
   EXPECT_FALSE(called);
   EXPECT_EQ(gate.channel().in_flight(), 0u);
+}
+
+// A stack of `layers` over a memory disk; each layer has a pad.
+Provider& tower(Rig& rig, int layers) {
+  Provider* top = &rig.make("memory", "disk", {}, {{"size", "1MiB"}});
+  for (int i = 0; i < layers; ++i) top = &rig.make("stats", "layer" + std::to_string(i), {top});
+  return *top;
+}
+
+TEST(Operation, goes_on_without_a_clone_when_the_program_is_replaced) {
+  Rig rig;
+  Provider& top = tower(rig, 3);
+  Opened opened = rig.open(top);
+  const auto other = compile(top, {.dispatch = Dispatch::queued}).value();
+  Channel& channel = opened.channel();
+  std::vector<std::byte> buffer(kBlock);
+  Operation operation(channel);
+  EXPECT_EQ(operation.run(IoRequest::read(0, buffer)), Errc::ok);
+  ASSERT_TRUE(channel.replace(*other).ok());
+  EXPECT_EQ(operation.run(IoRequest::read(0, buffer)), Errc::ok);
+  ASSERT_TRUE(channel.replace(opened.program()).ok());
+  EXPECT_FALSE(channel.uses(*other));
+  EXPECT_EQ(operation.run(IoRequest::read(0, buffer)), Errc::ok);
+  EXPECT_EQ(channel.short_frames(), 0u);
+}
+
+TEST(Operation, over_a_deeper_stack_goes_by_a_clone_which_is_counted) {
+  Rig rig;
+  Opened opened = rig.open(tower(rig, 24));
+  Channel& channel = opened.channel();
+  ASSERT_GT(channel.frame_bytes(), Operation::kRoomBytes);
+  const auto bytes = pattern(kBlock);
+  std::vector<std::byte> seen(kBlock);
+  SyncDevice device(channel);
+  EXPECT_EQ(device.write(0, bytes), Errc::ok);
+  EXPECT_EQ(device.read(0, seen), Errc::ok);
+  EXPECT_EQ(seen, bytes);
+  EXPECT_EQ(channel.short_frames(), 2u);
+}
+
+// The generation that it failed in may be gone, and so its bio says which program it was.
+TEST(Operation, a_failure_is_described_by_its_own_program_alone) {
+  for (const int layers : {1, 24}) {
+    Rig rig;
+    Provider& bad = rig.make("fault", "bad", {&tower(rig, layers)});
+    Opened opened = rig.open(bad);
+    const auto other = compile(bad, {}).value();
+    Channel& channel = opened.channel();
+    std::vector<std::byte> buffer(kBlock);
+    Operation operation(channel);
+    EXPECT_EQ(operation.run(IoRequest::read(0, buffer)), Errc::io);
+    EXPECT_EQ(describe_failure(opened.program(), operation.bio(), 0),
+              "read of 4096 bytes at byte 0 of bad: I/O error in fault 'bad' at byte 0");
+    EXPECT_EQ(describe_failure(*other, operation.bio(), 0),
+              "read of 4096 bytes at byte 0 of bad: I/O error");
+  }
 }
 
 // --- a loop of the program's own

@@ -1,4 +1,4 @@
-// The rare ends of an operation: waited for, abandoned, without a bio.
+// The rare ends of an operation: waited for, and abandoned.
 #include "io/operation.h"
 
 namespace ashlar {
@@ -13,12 +13,6 @@ void Operation::abandon() noexcept {
   done_ = nullptr;
   cancel();
   while (in_flight_) channel_->lane().wait(-1);
-}
-
-void Operation::end_without_bio() noexcept {
-  bio_ = channel_->allocate();  // for the next start(): memory may be there again
-  if (bio_ != nullptr) bio_->fail(Errc::no_memory);
-  if (done_ != nullptr) done_(*this);
 }
 
 }  // namespace ashlar

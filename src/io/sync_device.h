@@ -11,8 +11,7 @@
 
 namespace ashlar {
 
-// OWNERSHIP: outlived by its channel. Errors: those of the device; no_memory where there is none
-// for a bio.
+// OWNERSHIP: outlived by its channel. Errors: those of the device.
 class SyncDevice {
  public:
   explicit SyncDevice(Channel& channel) noexcept : operation_(channel) {}

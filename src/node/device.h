@@ -30,6 +30,7 @@ struct OpenOptions {
   bool write = false;
   bool exclusive = false;  // nobody else may have it open for writing
   Dispatch dispatch = Dispatch::direct;
+  bool unmapped = false;         // takes payloads in memory that is not mapped (bio/unmapped.h)
   std::string user = "a user";   // for messages of others who are refused
   const Geom* behalf = nullptr;  // works for this geom: what that holds is not in its way
 };
@@ -58,7 +59,8 @@ class Device {
 
   // A sentence for a bio of this device that ended with an error: which layer, which disk, which
   // byte. "read of 4096 bytes at byte 0 of disk0/p1: I/O error in file 'disk0' at byte 1048576".
-  // REQUIRES: a channel's allocate() made it, and it was not released. THREAD: its lane's.
+  // A caller's own bio whose program was replaced since gets a sentence without a layer.
+  // REQUIRES: it was not released. THREAD: its lane's.
   std::string describe_failure(Bio& bio, std::uint64_t offset) const;
 
   // Raises a read-only open to read-write, or lowers it. Channels opened before keep what they

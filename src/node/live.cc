@@ -29,7 +29,8 @@ Result<void> Node::on_change(std::span<Provider* const> restacked) {
                         each->consumer_->user);
     }
     if (std::find(restacked.begin(), restacked.end(), provider) == restacked.end()) continue;
-    auto program = compile(*provider, {.dispatch = each->options_.dispatch});
+    auto program = compile(
+        *provider, {.dispatch = each->options_.dispatch, .unmapped = each->options_.unmapped});
     if (!program) return program.error();
     fresh_.push_back({each, std::move(*program)});
   }

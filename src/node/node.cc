@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include <algorithm>
+#include <bit>
 #include <deque>
 
 #include "class/list.h"
@@ -46,7 +47,8 @@ Result<std::unique_ptr<Channel>> Device::channel(Lane& lane, std::pmr::memory_re
 }
 
 std::string Device::describe_failure(Bio& bio, std::uint64_t offset) const {
-  return ashlar::describe_failure(bio.home->program, bio, offset);
+  if (bio.home != nullptr) return ashlar::describe_failure(bio.home->program, bio, offset);
+  return publisher_.describe_failure(bio, offset);
 }
 
 Result<void> Device::set_writable(bool writable) {
@@ -188,7 +190,7 @@ Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const Open
     topology_.detach(consumer);
     return allowed.error();
   }
-  auto program = compile(provider, {.dispatch = options.dispatch});
+  auto program = compile(provider, {.dispatch = options.dispatch, .unmapped = options.unmapped});
   if (!program) {
     topology_.detach(consumer);
     return program.error();
@@ -197,7 +199,53 @@ Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const Open
   std::unique_ptr<Device> device(
       new Device(*this, consumer, std::move(*program), options, [this] { notify(); }));
   devices_.push_back(device.get());
+  device->publisher_.count(counting_of(provider));
   return device;
+}
+
+// --- counters ------------------------------------------------------------------------------------
+
+std::vector<DeviceCounters> Node::counters(unsigned timeout_ms) const {
+  const auto survey = std::make_shared<Survey>();
+  {
+    const std::lock_guard lock(control_);
+    for (Device* each : devices_) {
+      each->publisher_.ask(survey, each->provider().name, each->options_.user);
+    }
+  }
+  // Without the lock: a lane that is to answer may wait for it.
+  return survey->wait(timeout_ms);
+}
+
+Result<void> Node::count(std::string_view name, const CountingChange& change) {
+  const std::lock_guard lock(control_);
+  auto provider = topology_.find(name);
+  if (!provider) return provider.error();
+  const Provider& face = (*provider)->face();
+  const auto same = std::find_if(counting_.begin(), counting_.end(),
+                                 [&](const auto& each) { return names_face(each.first, face); });
+  Counting& wish = same != counting_.end() ? same->second : counting_[(*provider)->name];
+  if (change.layers) wish.layers = *change.layers;
+  if (change.latency_every) {
+    wish.latency_every = *change.latency_every == 0 ? 0 : std::bit_ceil(*change.latency_every);
+  }
+  for (Device* each : devices_) {
+    if (&each->provider() == &face) each->publisher_.count(wish);
+  }
+  return {};
+}
+
+// What was put in above a device, or taken out, is the same device to who counts.
+bool Node::names_face(const std::string& name, const Provider& face) const {
+  const auto known = topology_.find(name);
+  return known && &(*known)->face() == &face;
+}
+
+Counting Node::counting_of(const Provider& face) const {
+  for (const auto& [name, wish] : counting_) {
+    if (names_face(name, face)) return wish;
+  }
+  return {};
 }
 
 void Node::close(Device& device) {

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "node/counters.h"
 #include "node/device.h"
 #include "program/engine.h"
 #include "topology/topology.h"
@@ -30,8 +31,9 @@ struct NodeOptions {
   bool writable = false;  // images may be opened for writing
   bool direct = true;     // O_DIRECT where the file allows it
   EngineOptions engine{};
-  // Classes beside the built-in ones, with names of their own: known to add_geom() and to stack
-  // files, and they taste, after the built-in ones. What is pointed to outlives the node.
+  // Classes beside the built-in ones: for add_geom(), insert(), stack files, and to taste, behind
+  // those. A name that a built-in class or another of these has is refused by Node::create(). What
+  // is pointed to outlives the node.
   std::span<const ClassInfo* const> classes{};
 };
 
@@ -105,6 +107,15 @@ class Node final : private TopologyListener {
   // is destroyed.
   bool settled() const;
 
+  // --- counters (node/counters.h) --------------------------------------------------------------
+  // What every open channel has counted, by device. Each lane answers when it next polls; one that
+  // does not within `timeout_ms` is reported as silent. THREAD: any but a lane's own, and not with
+  // a lock held: it waits.
+  std::vector<DeviceCounters> counters(unsigned timeout_ms = 1000) const;
+  // Switches what the users of a device have counted: the channels that are open, when their lane
+  // next polls, and those that are opened later. Errors: not_found, ambiguous.
+  Result<void> count(std::string_view device, const CountingChange& change);
+
   // Calls look(topology) while nobody changes the graph. THREAD: any.
   template <typename Look>
   auto inspect(Look&& look) const {
@@ -131,6 +142,8 @@ class Node final : private TopologyListener {
   Result<Geom*> make_geom(std::string_view class_name, CreateRequest request);
   Result<std::unique_ptr<Device>> open_locked(Provider& provider, const OpenOptions& options);
   void taste_from(Provider& first);
+  bool names_face(const std::string& name, const Provider& face) const;
+  Counting counting_of(const Provider& face) const;
   void close(Device& device);
   void settle();
 
@@ -173,7 +186,8 @@ class Node final : private TopologyListener {
     std::unique_ptr<Program> program;
   };
   std::vector<Device*> devices_;
-  std::vector<Fresh> fresh_;  // compiled by on_change, not published yet
+  std::map<std::string, Counting> counting_;  // by the device's name
+  std::vector<Fresh> fresh_;                  // compiled by on_change, not published yet
   std::uint64_t changes_ = 0;
   std::deque<Later> later_;
   std::vector<std::unique_ptr<Geom>> leaving_;  // taken out, and not destroyed yet

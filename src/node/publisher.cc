@@ -4,11 +4,22 @@
 
 #include <algorithm>
 
+#include "program/explain.h"
+
 namespace ashlar {
 namespace {
 
 // A lane without memory for the pools of the new program tries again after so long.
 constexpr std::uint64_t kRetryNs = 10'000'000;
+
+// What is not new stays as the channel's user has it; without memory, too.
+void apply(const Counting& wish, Counting& applied, Channel& channel) {
+  if (wish.layers != applied.layers) static_cast<void>(channel.count_layers(wish.layers));
+  if (wish.latency_every != applied.latency_every) {
+    static_cast<void>(channel.measure_latency(wish.latency_every));
+  }
+  applied = wish;
+}
 
 }  // namespace
 
@@ -24,8 +35,14 @@ struct Publisher::Slot {
   Channel* channel = nullptr;  // null before it is open and when it is closed
   Timer retry;
   std::shared_ptr<Slot> self;  // while `retry` is armed
+  Counting applied;            // what the publisher had it count; its user may count more
   // Guarded by the publisher's lock.
   bool posted = false;
+  struct Question {
+    std::shared_ptr<Survey> survey;
+    std::size_t number;
+  };
+  std::vector<Question> questions;  // that wait for the task that was posted
   std::vector<const Program*> uses;
 };
 
@@ -56,14 +73,15 @@ Result<std::unique_ptr<Channel>> Publisher::open(Lane& lane, bool writable,
   }
   auto channel =
       Channel::open(lane, *program, {.writable = writable, .memory = memory, .listener = this});
+  if (channel) apply(counting(), slot->applied, **channel);
   const MutexLock lock(mutex_);
   if (!channel) {
     std::erase(slots_, slot);
     return channel;
   }
   slot->channel = channel->get();
-  // Published meanwhile: the task came before the channel.
-  if (current_.get() != program) post(slot);
+  // Something came meanwhile: the task was there before the channel.
+  if (current_.get() != program || !slot->questions.empty()) post(slot);
   return channel;
 }
 
@@ -77,10 +95,53 @@ void Publisher::publish(std::unique_ptr<Program> fresh, std::uint64_t change) {
 // One task at a time for a slot: a lane that never polls gathers no heap of them.
 void Publisher::post(const std::shared_ptr<Slot>& slot) {
   if (std::exchange(slot->posted, true)) return;
-  slot->lane.post_task([slot] { change_over(slot); });
+  slot->lane.post_task([slot] { attend(slot); });
 }
 
-// On the lane's thread. The newest program is taken, whichever it was posted for.
+// On the lane's thread: whatever it was posted for.
+void Publisher::attend(const std::shared_ptr<Slot>& slot) {
+  if (slot->channel == nullptr) return;  // closed since, or not open yet
+  change_over(slot);
+  apply(slot->publisher.counting(), slot->applied, *slot->channel);
+  answer(*slot);
+}
+
+void Publisher::answer(Slot& slot) {
+  std::vector<Slot::Question> questions;
+  {
+    const MutexLock lock(slot.publisher.mutex_);
+    questions.swap(slot.questions);
+  }
+  for (const Slot::Question& each : questions) {
+    each.survey->answer(each.number, counters_of(*slot.channel));
+  }
+}
+
+void Publisher::count(const Counting& wish) {
+  const MutexLock lock(mutex_);
+  if (wish == counting_) return;
+  counting_ = wish;
+  for (const auto& each : slots_) post(each);
+}
+
+Counting Publisher::counting() const {
+  const MutexLock lock(mutex_);
+  return counting_;
+}
+
+// Questions whose survey nobody waits for any more are forgotten: a lane that never polls gathers
+// no heap of them.
+void Publisher::ask(const std::shared_ptr<Survey>& survey, const std::string& device,
+                    const std::string& user) {
+  const MutexLock lock(mutex_);
+  for (const auto& slot : slots_) {
+    std::erase_if(slot->questions, [](const auto& old) { return old.survey.use_count() == 1; });
+    slot->questions.push_back({survey, survey->ask(device, user)});
+    post(slot);
+  }
+}
+
+// The newest program is taken.
 void Publisher::change_over(const std::shared_ptr<Slot>& slot) {
   if (slot->channel == nullptr) return;  // closed since
   Publisher& self = slot->publisher;
@@ -131,6 +192,7 @@ void Publisher::on_retired(Channel& channel) noexcept {
 }
 
 void Publisher::on_closed(Channel& channel) noexcept {
+  std::vector<Slot::Question> questions;
   {
     const MutexLock lock(mutex_);
     const auto its = [&](const auto& each) { return each->channel == &channel; };
@@ -138,12 +200,14 @@ void Publisher::on_closed(Channel& channel) noexcept {
     ASHLAR_ASSERT(found != slots_.end());
     Slot& slot = **found;
     slot.channel = nullptr;
+    questions.swap(slot.questions);
     if (slot.retry.armed) {
       slot.lane.disarm(slot.retry);
       slot.self.reset();
     }
     slots_.erase(found);
   }
+  for (const Slot::Question& each : questions) each.survey->withdraw(each.number);
   notify_();
 }
 
@@ -180,6 +244,11 @@ std::size_t Publisher::behind() const {
 const Program& Publisher::current() const {
   const MutexLock lock(mutex_);
   return *current_;
+}
+
+std::string Publisher::describe_failure(Bio& bio, std::uint64_t offset) const {
+  const MutexLock lock(mutex_);
+  return ashlar::describe_failure(*current_, bio, offset);
 }
 
 }  // namespace ashlar

@@ -7,9 +7,11 @@
 //   control:                                                        collect() frees the old program
 //
 // Each lane changes over when it next polls; nobody waits for it. A lane that does not poll goes on
-// with the old program, which is as right as before, and which is not freed meanwhile.
+// with the old program, which is as right as before, and which is not freed meanwhile. Questions
+// about a channel's counters, and what it is to count, go to its lane in the same way.
 //
-// THREAD: publish and collect on the control thread; open, and what channels tell, on their lanes.
+// THREAD: publish, collect, count and ask on the control thread; open, and what channels tell, on
+// their lanes.
 #pragma once
 
 #include <atomic>
@@ -17,9 +19,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/mutex.h"
+#include "node/counters.h"
 #include "program/channel.h"
 
 namespace ashlar {
@@ -51,6 +55,13 @@ class Publisher final : private ChannelListener {
   // New requests run `fresh`, from when each lane next polls. `change`: its number, ascending.
   void publish(std::unique_ptr<Program> fresh, std::uint64_t change);
 
+  // What the channels count, those that are open (when their lane next polls) and those to come.
+  void count(const Counting& wish);
+  Counting counting() const;
+  // Asks each channel for its counters, as a caller `user` of `device`; nobody is waited for.
+  void ask(const std::shared_ptr<Survey>& survey, const std::string& device,
+           const std::string& user);
+
   // The replaced programs that no channel uses any more; the caller destroys them.
   std::vector<std::unique_ptr<Program>> collect();
 
@@ -64,6 +75,8 @@ class Publisher final : private ChannelListener {
 
   // THREAD: the control thread; valid until the next change.
   const Program& current() const;
+  // Of a caller's own bio. THREAD: any.
+  std::string describe_failure(Bio& bio, std::uint64_t offset) const;
   // THREAD: any.
   std::uint64_t size_bytes() const noexcept { return size_bytes_.load(std::memory_order_relaxed); }
 
@@ -76,7 +89,9 @@ class Publisher final : private ChannelListener {
 
   void on_retired(Channel& channel) noexcept override;
   void on_closed(Channel& channel) noexcept override;
+  static void attend(const std::shared_ptr<Slot>& slot);
   static void change_over(const std::shared_ptr<Slot>& slot);
+  static void answer(Slot& slot);
   void post(const std::shared_ptr<Slot>& slot) ASHLAR_REQUIRES(mutex_);
   void refresh(Slot& slot);
 
@@ -85,6 +100,7 @@ class Publisher final : private ChannelListener {
   mutable Mutex mutex_{kPublisherLock};
   std::unique_ptr<Program> current_ ASHLAR_GUARDED_BY(mutex_);
   std::vector<Replaced> replaced_ ASHLAR_GUARDED_BY(mutex_);
+  Counting counting_ ASHLAR_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Slot>> slots_ ASHLAR_GUARDED_BY(mutex_);
 };
 

@@ -73,6 +73,29 @@ Result<void> Channel::measure_latency(std::uint64_t every) {
   return {};
 }
 
+std::optional<FileRange> Channel::plain_file(std::uint64_t offset,
+                                             std::uint64_t length) const noexcept {
+  const Program& program = current_->program;
+  const Edge& entry = program.entry;
+  const FileRangeFn ask = program.infos[static_cast<std::size_t>(entry.target)].file_range;
+  if (ask == nullptr || program.dispatch == Dispatch::queued) return std::nullopt;
+  if (current_->counts != nullptr || sampler_ != nullptr) return std::nullopt;
+  if (!current_->data_ops.has(Op::read) || !fits(program, offset, length)) return std::nullopt;
+  return ask(entry.step->body, offset + entry.add_bytes, length);
+}
+
+void Channel::begin_own_read(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::idle && bio.home == current_.get());
+  bio.state = BioState::held;
+  ++current_->started;
+}
+
+void Channel::end_own_read(Bio& bio) noexcept {
+  ASHLAR_ASSERT(bio.state == BioState::held);
+  bio.state = BioState::idle;
+  ++bio.home->ended;
+}
+
 bool Channel::uses(const Program& program) const noexcept {
   const auto same = [&](const auto& each) { return &each->program == &program; };
   return same(current_) || std::any_of(old_.begin(), old_.end(), same);
@@ -99,6 +122,7 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
   if ((bio.flags & kFua) != 0 && (!changes_data(bio.op) || !home.ops.fua())) {
     return refused(Errc::unsupported);
   }
+  if ((bio.flags & kUnmapped) != 0 && !program.maps_payloads) return refused(Errc::unsupported);
   if (bio.op == Op::flush && (bio.offset != 0 || bio.length != 0)) return refused(Errc::invalid);
   if (((bio.offset | bio.length) & program.entry.align_mask) != 0) return refused(Errc::invalid);
   if (!within(bio.offset, bio.length, program.entry.size_bytes)) {
@@ -115,7 +139,7 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
 }
 
 void Channel::end_early(Bio& bio) noexcept {
-  fault_of(bio) = Fault{.step = kNoStep, .reserved = 0, .offset = bio.offset};
+  fault_of(bio) = Fault{.step = kNoStep, .program = 0, .offset = bio.offset};
   // No step has seen it: the walk up from the first step ends the bio at once.
   bio.pc = 0;
   bio.direction = BioDirection::up;
@@ -184,6 +208,7 @@ void Channel::cancel_foreign(Bio& original) noexcept {
   original.foreign = false;
   original.state = BioState::idle;
   original.fail(Errc::cancelled);
+  if (original.has_frame()) fault_of(original) = {};
   original.end_io(original);
 }
 

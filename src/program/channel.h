@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -93,6 +94,20 @@ class Channel {
     lane_.start_down(bio, home.steps[bio.pc]);
   }
 
+  // --- reads without a request ------------------------------------------------------------------
+  // Where the bytes of a read of [offset, offset + length) lie, where the device is, below folded
+  // maps, nothing but an open file that is read through the page cache. Nothing: submit() it; so it
+  // is too while layers are counted or latencies measured, and where submit() would fail.
+  std::optional<FileRange> plain_file(std::uint64_t offset, std::uint64_t length) const noexcept;
+
+  // `bio` stands for a read that its owner carries out with what plain_file() told just now, and
+  // counts as a request under way until end_own_read(): so long its program is kept, and with it
+  // the geom and its descriptor, whatever becomes of the device. It cannot be cancelled, and
+  // end_io is not called. REQUIRES: allocate() made it since the last replace().
+  void begin_own_read(Bio& bio) noexcept;
+  // It may be released, or submitted, after this.
+  void end_own_read(Bio& bio) noexcept;
+
   // The room that a bio of one's own needs for its frame. Changes with replace().
   std::uint32_t frame_bytes() const noexcept { return current_->roots.frame_bytes(); }
 
@@ -112,6 +127,7 @@ class Channel {
   // Counts by layer from now on; `layer_counts` has one for each step of program(), and begins anew
   // with replace(). Errors: no_memory.
   Result<void> count_layers(bool on);
+  bool counts_layers() const noexcept { return counting_; }
   std::span<const LayerCount> layer_counts() const noexcept;
 
   // Measures one request in `every` (rounded up to a power of two; 0: none) from now on.
@@ -132,14 +148,17 @@ class Channel {
   Channel(Lane& lane, const ChannelOptions& options, std::pmr::memory_resource& memory)
       : lane_(lane), memory_(memory), listener_(options.listener), writable_(options.writable) {}
 
+  static bool fits(const Program& program, std::uint64_t offset, std::uint64_t length) noexcept {
+    std::uint64_t end = 0;
+    return ((offset | length) & program.entry.align_mask) == 0 &&
+           !__builtin_add_overflow(offset, length, &end) && end <= program.entry.size_bytes &&
+           length - 1 < program.max_request_bytes;
+  }
   bool accept(Bio& bio, const Generation& home) noexcept {
     const Edge& entry = home.program.entry;
-    std::uint64_t end = 0;
-    const bool fits = ((bio.offset | bio.length) & entry.align_mask) == 0 &&
-                      !__builtin_add_overflow(bio.offset, bio.length, &end) &&
-                      end <= entry.size_bytes && home.data_ops.has(bio.op) && bio.flags == 0 &&
-                      bio.length - 1 < home.program.max_request_bytes;
-    if (!fits) [[unlikely]]
+    const bool usual =
+        home.data_ops.has(bio.op) && bio.flags == 0 && fits(home.program, bio.offset, bio.length);
+    if (!usual) [[unlikely]]
       return accept_unusual(bio, home);
     bio.offset += entry.add_bytes;
     bio.pc = entry.target;

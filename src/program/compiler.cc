@@ -4,8 +4,10 @@
 #include "program/compiler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 
+#include "bio/unmapped.h"
 #include "program/carve.h"
 #include "program/fold.h"
 #include "program/hop.h"
@@ -38,11 +40,21 @@ struct Pending {
   std::uint32_t pad_base;
   Region region;
   std::uint32_t depth;  // boundaries crossed; queued dispatch alternates by it
+  bool mapped;          // payloads are mapped by then
 };
 
 // Fails everything: the place of a consumer that is lost.
 Verdict fail_gone(void*, Bio& bio, void*, Context&) noexcept {
   bio.fail(Errc::gone);
+  return Verdict::done();
+}
+
+// Flushes and the like have nothing to map; a request from elsewhere has mapped memory.
+Verdict map_for_step(void*, Bio& bio, void*, Context&) noexcept {
+  if ((bio.flags & kUnmapped) == 0 || !has_payload(bio.op)) return Verdict::forward(0);
+  const Errc error = map_payload(bio.payload, bio.length, bio.op == Op::read);
+  if (error == Errc::ok) return Verdict::forward(0);
+  bio.fail(error);
   return Verdict::done();
 }
 
@@ -75,6 +87,7 @@ class Compiler {
   Compiler(Provider& top, const CompileOptions& options)
       : top_(top),
         queued_(options.dispatch == Dispatch::queued),
+        unmapped_(options.unmapped),
         clock_(options.clock != nullptr ? *options.clock : system_clock()),
         workers_(options.workers),
         program_(std::make_unique<Program>()) {}
@@ -105,6 +118,7 @@ class Compiler {
   bool ends_here(const Pending& next, const Region& wanted) const;
   Pending place_return(const Pending& next, std::string reason);
   Pending in_region(const Pending& next, Placement placement);
+  Pending place_mapping(const Pending& next);
   std::uint16_t slot_of(Worker& worker, const std::string& reason);
 
   std::int32_t emit(const Pending& next, StepKind kind, const StepCode& code,
@@ -117,6 +131,7 @@ class Compiler {
 
   Provider& top_;
   const bool queued_;
+  const bool unmapped_;
   const Clock& clock_;
   WorkerDriver* const workers_;
   std::unique_ptr<Program> program_;
@@ -128,6 +143,7 @@ class Compiler {
 void Compiler::begin() {
   Program& program = *program_;
   program.top = &top_;
+  program.maps_payloads = unmapped_;
   program.dispatch = queued_ ? Dispatch::queued : Dispatch::direct;
   program.ops = top_.limits.ops;
   program.max_request_bytes = std::min(top_.limits.max_request_bytes, kMaxRequestBytes);
@@ -135,11 +151,11 @@ void Compiler::begin() {
   program.frame_bytes = sizeof(Fault);
   // Step 0 carves requests that are too long; what the rest of the stack takes is known only at the
   // end, so the step is always there, and carve_entry leads to it only where it is needed.
-  const Pending carve{kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0};
-  emit(carve, StepKind::carve, carve_code(program), OpPolicies::handle_all(), 1);
+  const Pending entry{kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0, !unmapped_};
+  emit(entry, StepKind::carve, carve_code(program), OpPolicies::handle_all(), 1);
   program.entry.size_bytes = top_.size_bytes;
   program.entry.align_mask = block_mask(top_);
-  pending_.push_back({kNoStep, 0, &top_, kNoStep, sizeof(Fault), {}, 0});
+  pending_.push_back(entry);
   if (!queued_) return;
   for (const char* name : {"queued dispatch, even", "queued dispatch, odd"}) {
     program.own_workers.push_back(std::make_unique<Worker>(clock_, workers_));
@@ -214,6 +230,7 @@ std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& 
   info.on_child = code.on_child;
   info.on_cancel = code.on_cancel;
   info.make_local = code.make_local;
+  info.file_range = code.file_range;
   info.provider = next.provider;
   info.pad_bytes = code.pad_bytes + (code.on_complete != nullptr ? kSavedOffsetBytes : 0);
   program.infos.push_back(std::move(info));
@@ -323,6 +340,23 @@ Pending Compiler::in_region(const Pending& next, Placement placement) {
   return place_hop(next, wanted, std::move(reason));
 }
 
+// A step of its own rather than a question in every step: a stack whose users have mapped memory
+// does not know of it.
+Pending Compiler::place_mapping(const Pending& next) {
+  StepCode code;
+  code.on_request = &map_for_step;
+  const std::int32_t step = emit(next, StepKind::mapping, code, OpPolicies::handle_all(), 1);
+  connect(next, step);
+  StepInfo& info = program_->infos[static_cast<std::size_t>(step)];
+  info.note = fmt::format("{} needs the bytes", next.provider->geom->facts().name);
+  Pending behind = next;
+  behind.parent = step;
+  behind.edge = info.first_edge;
+  behind.mapped = true;
+  edge_of(behind).size_bytes = ~std::uint64_t{0};  // the edge above has checked
+  return behind;
+}
+
 Result<void> Compiler::place(const Pending& next) {
   Edge& edge = edge_of(next);
   const bool behind_hop = edge.size_bytes == ~std::uint64_t{0};
@@ -406,8 +440,8 @@ Result<void> Compiler::place_map(const Pending& next) {
   for (std::size_t i = targets.size(); i > 0; --i) {
     const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
-    pending_.push_back(
-        {step, edge, targets[i - 1], here.up, base_below(step), inner, here.depth + 1});
+    pending_.push_back({step, edge, targets[i - 1], here.up, base_below(step), inner,
+                        here.depth + 1, here.mapped});
   }
   return {};
 }
@@ -418,7 +452,8 @@ void Compiler::place_geom(const Pending& next) {
     place_lost(next);  // a map of which a shrunken device has left nothing
     return;
   }
-  const Pending here = in_region(next, geom.facts().placement);
+  Pending here = in_region(next, geom.facts().placement);
+  if (!here.mapped && geom.facts().payload == PayloadUse::bytes) here = place_mapping(here);
   const StepCode code = geom.body().step(next.provider->index);
   ASHLAR_ASSERT(code.on_request != nullptr);
   const auto& consumers = geom.consumers();
@@ -430,14 +465,25 @@ void Compiler::place_geom(const Pending& next) {
   for (std::size_t i = consumers.size(); i > 0; --i) {
     const std::uint32_t edge = program_->infos[static_cast<std::size_t>(step)].first_edge +
                                static_cast<std::uint32_t>(i - 1);
-    pending_.push_back(
-        {step, edge, consumers[i - 1]->provider, up, base_below(step), inner, here.depth + 1});
+    pending_.push_back({step, edge, consumers[i - 1]->provider, up, base_below(step), inner,
+                        here.depth + 1, here.mapped});
   }
 }
 
 }  // namespace
 
-Program::Program() = default;
+namespace {
+
+// 0 is left out when the numbers come round.
+std::uint32_t next_number() {
+  static std::atomic<std::uint32_t> last{0};
+  const std::uint32_t number = last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return number != 0 ? number : next_number();
+}
+
+}  // namespace
+
+Program::Program() : number(next_number()) {}
 Program::~Program() = default;
 
 Result<std::unique_ptr<Program>> compile(Provider& top, const CompileOptions& options) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "program/fault.h"
 #include "program/hop.h"
 #include "program/lane.h"
 #include "program/split.h"
@@ -77,7 +78,7 @@ void Context::resume(Bio& bio, Verdict verdict) noexcept {
     case Verdict::Kind::done:
       ASHLAR_ASSERT(bio.error != Errc::ok || bio.done == bio.length);
       if (bio.error != Errc::ok) {
-        fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+        fault_of(bio) = fault_at(bio);
       }
       enqueue(bio, BioDirection::up);
       return;
@@ -123,7 +124,7 @@ bool Context::cancel_one(Bio& bio, std::uint16_t slot, bool& elsewhere) noexcept
   if (waits && goes_down) {
     bio.queue.unlink();
     bio.fail(Errc::cancelled);
-    fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+    fault_of(bio) = fault_at(bio);
     // The hop that a bio has not left yet takes it back; a step that it has not reached does not.
     const bool at_hop = bio.direction == BioDirection::leave_down;
     enqueue(bio, at_hop ? back_from_hop(bio.home->steps[bio.pc]) : BioDirection::up);

@@ -11,7 +11,7 @@ void Deadline::submit(Channel& channel, Bio& bio, std::uint64_t at_ns) noexcept 
   if (at_ns <= lane.now_ns()) {
     bio.done = 0;
     bio.fail(Errc::timed_out);
-    if (bio.has_frame()) fault_of(bio) = Fault{.step = -1, .reserved = 0, .offset = bio.offset};
+    if (bio.has_frame()) fault_of(bio) = Fault{.step = -1, .program = 0, .offset = bio.offset};
     bio.end_io(bio);
     return;
   }

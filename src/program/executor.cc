@@ -5,6 +5,7 @@
 // below pools[slot].reserved.
 #include "program/channel.h"
 #include "program/context.h"
+#include "program/fault.h"
 #include "program/hop.h"
 #include "program/split.h"
 #include "program/step_guard.h"
@@ -13,12 +14,12 @@ namespace ashlar {
 namespace {
 
 void note_fault(Bio& bio) noexcept {
-  fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
-  if (bio.home->counts != nullptr) bio.home->counts[bio.pc].errors.add(1);
+  fault_of(bio) = fault_at(bio);
+  if (bio.home->counts != nullptr) bio.home->counts[bio.pc].of(bio.op).errors.add(1);
 }
 
 void count(const Bio& bio, const Step& step) noexcept {
-  LayerCount& mine = bio.home->counts[step.index];
+  OpCount& mine = bio.home->counts[step.index].of(bio.op);
   mine.requests.add(1);
   mine.bytes.add(bio.length);
 }
@@ -361,7 +362,7 @@ Bio& Split::add_own(const OwnRequest& request) noexcept {
   ASHLAR_ASSERT(!has_payload(request.op) || request.payload.holds(request.length));
   Bio& child = fresh(request.tag);
   child.op = request.op;
-  child.flags = request.flags;
+  child.flags = request.flags | (parent_.flags & kUnmapped);  // its payload may be the parent's
   child.offset = request.offset;
   child.length = request.length;
   child.payload = request.payload;

@@ -50,7 +50,8 @@ std::string describe_failure(const Program& program, Bio& bio, std::uint64_t off
                                        bio.length, offset, program.top->name);
   if (!bio.has_frame()) return fmt::format("{}: {}", what, to_string(bio.error));
   const Fault& fault = fault_of(bio);
-  if (fault.step == kNoStep) return fmt::format("{}: {}", what, to_string(bio.error));
+  const bool known = bio.home != nullptr || fault.program == program.number;
+  if (fault.step == kNoStep || !known) return fmt::format("{}: {}", what, to_string(bio.error));
   const StepInfo& info = program.infos[static_cast<std::size_t>(fault.step)];
   if (info.provider == nullptr) return fmt::format("{}: {}", what, to_string(bio.error));
   return fmt::format("{}: {} in {} '{}' at byte {}", what, to_string(bio.error),

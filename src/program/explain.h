@@ -20,7 +20,8 @@ struct ByteLocation {
 std::vector<ByteLocation> locate_byte(const Provider& top, std::uint64_t offset);
 
 // A sentence for a request that ended with an error: the operation, the device and byte that were
-// asked for, the layer, disk and byte where it failed. `offset`: as submitted.
+// asked for, the layer, disk and byte where it failed; without those where a caller's own bio ran
+// another program. `offset`: as submitted.
 std::string describe_failure(const Program& program, Bio& bio, std::uint64_t offset);
 
 }  // namespace ashlar

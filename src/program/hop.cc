@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "program/fault.h"
 #include "program/lane.h"
 #include "program/worker.h"
 
@@ -89,7 +90,7 @@ void arrive(Bio& bio, Context& cx, BioDirection& direction) noexcept {
   take(bio, hop.to, cx);
   if (!bio.cancel_requested()) return;
   bio.fail(Errc::cancelled);
-  fault_of(bio) = Fault{.step = bio.pc, .reserved = 0, .offset = bio.offset};
+  fault_of(bio) = fault_at(bio);
   direction = back_from_hop(step);
 }
 

@@ -54,12 +54,10 @@ std::uint64_t LatencyHistogram::percentile(double percent) const noexcept {
 LatencySampler::LatencySampler(std::uint64_t every) noexcept
     : every_(std::bit_ceil(every)), first_tick_(ticks()), first_ns_(system_clock().now_ns()) {}
 
-std::uint64_t LatencySampler::percentile_ns(double percent) const noexcept {
+double LatencySampler::ns_per_tick() const noexcept {
   const std::uint64_t spent_ticks = ticks() - first_tick_;
   const std::uint64_t spent_ns = system_clock().now_ns() - first_ns_;
-  if (spent_ticks == 0) return 0;
-  const double ns_per_tick = static_cast<double>(spent_ns) / static_cast<double>(spent_ticks);
-  return static_cast<std::uint64_t>(static_cast<double>(times_.percentile(percent)) * ns_per_tick);
+  return spent_ticks == 0 ? 0 : static_cast<double>(spent_ns) / static_cast<double>(spent_ticks);
 }
 
 }  // namespace ashlar

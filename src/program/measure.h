@@ -35,11 +35,19 @@ class Count {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// What passed one step of a program.
-struct LayerCount {
+// What passed one step of a program, of one operation.
+struct OpCount {
   Count requests;  // that came down to it, children too
   Count bytes;     // of these
   Count errors;    // that it made itself, not those that it was told of
+};
+
+// What passed one step of a program.
+struct LayerCount {
+  std::array<OpCount, kOpCount> ops;
+
+  OpCount& of(Op op) noexcept { return ops[static_cast<std::size_t>(op)]; }
+  const OpCount& of(Op op) const noexcept { return ops[static_cast<std::size_t>(op)]; }
 };
 
 // The processor's time-stamp counter; nanoseconds where there is none.
@@ -73,10 +81,24 @@ class LatencySampler {
   // Requests measured so far.
   std::uint64_t count() const noexcept { return times_.count(); }
   // Nanoseconds. THREAD: any.
-  std::uint64_t percentile_ns(double percent) const noexcept;
+  std::uint64_t percentile_ns(double percent) const noexcept { return nanoseconds({percent})[0]; }
+  // Several at once, by one scale: where the percentages ascend, so do they.
+  template <std::size_t kCount>
+  std::array<std::uint64_t, kCount> nanoseconds(const double (&percents)[kCount]) const noexcept {
+    const double scale = ns_per_tick();
+    std::array<std::uint64_t, kCount> all;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const auto passed = static_cast<double>(times_.percentile(percents[i]));
+      all[i] = static_cast<std::uint64_t>(passed * scale);
+    }
+    return all;
+  }
 
  private:
   friend class Generation;
+
+  // The counter's rate, as seen since the sampler was made.
+  double ns_per_tick() const noexcept;
 
   const std::uint64_t every_;
   const std::uint64_t first_tick_;

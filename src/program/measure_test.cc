@@ -114,14 +114,15 @@ TEST(LayerCounts, every_layer_counts_what_comes_down_to_it_and_the_errors_that_i
       const StepInfo& info = device.program().infos[i];
       if (info.kind == StepKind::geom) by_name[info.provider->name] = &counts[i];
     }
-    EXPECT_EQ(by_name["bad"]->requests.get(), 2u);
-    EXPECT_EQ(by_name["bad"]->bytes.get(), 16384u);
-    EXPECT_EQ(by_name["bad"]->errors.get(), 1u);
-    EXPECT_EQ(by_name["stripe"]->requests.get(), 1u);
+    EXPECT_EQ(by_name["bad"]->of(Op::read).requests.get(), 2u);
+    EXPECT_EQ(by_name["bad"]->of(Op::read).bytes.get(), 16384u);
+    EXPECT_EQ(by_name["bad"]->of(Op::read).errors.get(), 1u);
+    EXPECT_EQ(by_name["bad"]->of(Op::write).requests.get(), 0u);
+    EXPECT_EQ(by_name["stripe"]->of(Op::read).requests.get(), 1u);
     for (const char* leg : {"a", "b"}) {
-      EXPECT_EQ(by_name[leg]->requests.get(), 1u) << leg;
-      EXPECT_EQ(by_name[leg]->bytes.get(), 4096u) << leg;
-      EXPECT_EQ(by_name[leg]->errors.get(), 0u) << leg;
+      EXPECT_EQ(by_name[leg]->of(Op::read).requests.get(), 1u) << leg;
+      EXPECT_EQ(by_name[leg]->of(Op::read).bytes.get(), 4096u) << leg;
+      EXPECT_EQ(by_name[leg]->of(Op::read).errors.get(), 0u) << leg;
     }
   }
 }

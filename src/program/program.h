@@ -70,11 +70,12 @@ struct alignas(64) Step {
 static_assert(sizeof(Step) == 64);
 
 enum class StepKind : std::uint8_t {
-  geom,    // a class's step
-  lookup,  // folded maps
-  carve,   // step 0: cuts requests that are too long
-  hop,     // to another context
-  lost,    // stands for a consumer that is gone
+  geom,     // a class's step
+  lookup,   // folded maps
+  carve,    // step 0: cuts requests that are too long
+  hop,      // to another context
+  mapping,  // maps payloads for the step below
+  lost,     // stands for a consumer that is gone
 };
 
 // The cold part, by the same index: for splitting, cancelling, explaining.
@@ -84,13 +85,14 @@ struct StepInfo {
   ChildFn on_child = nullptr;
   CancelFn on_cancel = nullptr;
   MakeLocalFn make_local = nullptr;
+  FileRangeFn file_range = nullptr;
   Provider* provider = nullptr;   // whose requests the step serves; the step's geom is its geom
   std::uint32_t pad_bytes = 0;    // with the saved offset where there is a completion
   std::uint32_t first_edge = 0;   // the step's edges begin at program.edges[first_edge]
   std::int32_t up = kNoStep;      // index of step.up
   std::int32_t parent = kNoStep;  // the step whose edge leads here
   std::uint32_t parent_edge = 0;  // which of the parent's edges; entry edge: 0
-  std::string note;               // why a hop is here
+  std::string note;               // why a hop or a mapping is here
 };
 
 // One extra context of a program: a detached geom's worker, or a dispatcher of queued mode.
@@ -106,10 +108,12 @@ struct Folded {
 enum class Dispatch : std::uint8_t { direct, queued };
 
 struct Program {
+  const std::uint32_t number;  // no other program of this process has it; never 0
   Provider* top = nullptr;
   Dispatch dispatch = Dispatch::direct;
-  Edge entry;        // requests that fit max_request
-  Edge carve_entry;  // longer ones; target kNoStep when none can be longer
+  bool maps_payloads = false;  // takes requests with kUnmapped
+  Edge entry;                  // requests that fit max_request
+  Edge carve_entry;            // longer ones; target kNoStep when none can be longer
   OpSet ops;
   std::uint64_t max_request_bytes = 0;
   std::uint64_t max_range_bytes = 0;

@@ -31,6 +31,8 @@ class StepGuard {
         return {call, "(carve)"};
       case StepKind::hop:
         return {call, "(hop)"};
+      case StepKind::mapping:
+        return {call, "(mapping)"};
       case StepKind::lost:
         return {call, "(lost consumer)"};
     }

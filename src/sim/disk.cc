@@ -16,6 +16,9 @@ namespace {
 // One request in so many takes very much longer than the others.
 constexpr std::uint64_t kStragglerOdds = 24;
 constexpr std::uint64_t kStragglerFactor = 20;
+// One in so many hangs, as disks do that try again for long.
+constexpr std::uint64_t kHangOdds = 300;
+constexpr std::uint64_t kHangNs = 10'000'000'000;
 // One write in so many is to be seen by reads before it is acknowledged.
 constexpr std::uint64_t kEarlyOdds = 4;
 
@@ -57,6 +60,7 @@ std::uint64_t Disk::begin(Bio& bio, Job& job) {
   }
   std::uint64_t wait = options_.latency_ns + random_.below(options_.jitter_ns + 1);
   if (random_.one_in(kStragglerOdds)) wait *= kStragglerFactor;
+  if (!calm_ && random_.one_in(kHangOdds)) wait = kHangNs;
   return wait;
 }
 

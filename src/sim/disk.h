@@ -56,6 +56,8 @@ class Disk {
 
   // What the medium holds. For tables that are there before the first stack.
   ByteSpan medium() { return medium_; }
+  // What reads see.
+  ByteView current() const { return current_; }
   // Reads see the medium, from now on.
   void settle() { current_ = medium_; }
 

@@ -6,25 +6,46 @@
 #include <algorithm>
 #include <array>
 
+#include "program/deadline.h"
+
 namespace ashlar::sim {
 namespace {
 
 constexpr std::uint64_t kMostBytes = 32 * kKiB;
+// Deadlines from too late to twice what most requests take.
+constexpr std::uint64_t kMostDeadlineNs = 1'000'000;
+// Each context on the way of a cancellation takes a turn, and may be late by kMostLatenessNs
+// (world.cc) several times; a disk that hangs does so for a hundred times as long.
+constexpr std::uint64_t kGraceNs = 100'000'000;
+
+class RealTimekeeper final : public Timekeeper {
+ public:
+  void submit(Channel& channel, Bio& bio, std::uint64_t at_ns) noexcept override {
+    deadline_.submit(channel, bio, at_ns);
+  }
+
+ private:
+  Deadline deadline_;
+};
 
 }  // namespace
 
+std::unique_ptr<Timekeeper> real_timekeeper() { return std::make_unique<RealTimekeeper>(); }
+
 Load::Load(std::uint64_t seed, World& world, Model& model, std::vector<Channel*> channels,
-           bool troubled)
+           bool troubled, const MakeTimekeeper& make_timekeeper)
     : random_(seed),
       world_(world),
       model_(model),
       channels_(std::move(channels)),
       troubled_(troubled),
+      make_timekeeper_(make_timekeeper),
       depth_(std::uint64_t{1} << random_.below(6)),
       block_bytes_(channels_[0]->program().entry.align_mask + 1),
       blocks_(channels_[0]->program().entry.size_bytes / block_bytes_),
       most_blocks_(std::min(blocks_, kMostBytes / block_bytes_)),
-      hot_blocks_(1 + random_.below(blocks_)) {}
+      hot_blocks_(1 + random_.below(blocks_)),
+      deadline_odds_(random_.one_in(2) ? 3 : 1'000'000) {}
 
 Load::~Load() { ASHLAR_ASSERT(under_way_.empty()); }
 
@@ -64,12 +85,8 @@ bool Load::start(Op op, Extent extent, bool fua) {
   Channel& channel = *channels_[random_.below(channels_.size())];
   Bio* const fresh = channel.allocate();
   if (fresh == nullptr) return false;
-  auto request = std::make_unique<Request>();
-  request->load = this;
-  request->channel = &channel;
-  request->cancelled = false;
-  request->id = model_.begin(op, extent, fua);
-  request->bio = fresh;
+  auto request =
+      std::make_unique<Request>(Request{this, &channel, fresh, model_.begin(op, extent, fua)});
   Bio& bio = *request->bio;
   bio.op = op;
   bio.flags = fua ? kFua : 0;
@@ -88,9 +105,22 @@ bool Load::start(Op op, Extent extent, bool fua) {
   world_.trace().event(
       world_.now_ns(), "submit",
       {request->id, static_cast<std::uint64_t>(op), bio.flags, extent.offset, extent.length});
+  draw_deadline(*request);
+  Request& it = *request;
   under_way_.push_back(std::move(request));
-  channel.submit(bio);
+  if (it.timekeeper != nullptr) {
+    it.timekeeper->submit(channel, bio, it.deadline_ns);
+  } else {
+    channel.submit(bio);
+  }
   return true;
+}
+
+void Load::draw_deadline(Request& request) {
+  if (!random_.one_in(deadline_odds_)) return;
+  request.deadline_ns = world_.now_ns() + random_.below(kMostDeadlineNs);
+  request.timekeeper = make_timekeeper_();
+  world_.trace().event(world_.now_ns(), "deadline", {request.id, request.deadline_ns});
 }
 
 void Load::cancel_one() {
@@ -106,9 +136,21 @@ void Load::cancel_one() {
 void Load::ended(Bio& bio) noexcept {
   auto& request = *static_cast<Request*>(bio.user);
   Load& load = *request.load;
-  load.judge(request);
+  if (request.ended) return load.complain(fmt::format("request {}: ended twice", request.id));
+  if (bio.state != BioState::idle) {
+    // What is still at work on it ends it in truth; until then it stays.
+    request.hasty = true;
+    return load.complain(fmt::format("request {}: ended before its parts had", request.id));
+  }
+  request.ended = true;
+  if (!request.hasty) load.judge(request);
+  request.memory = {};
+  request.segments = {};
   request.channel->release(bio);
-  std::erase_if(load.under_way_, [&](const auto& each) { return each.get() == &request; });
+  const auto place = std::find_if(load.under_way_.begin(), load.under_way_.end(),
+                                  [&](const auto& each) { return each.get() == &request; });
+  load.past_.push_back(std::move(*place));
+  load.under_way_.erase(place);
 }
 
 void Load::complain(std::string sentence) {
@@ -119,9 +161,11 @@ void Load::judge(Request& request) {
   const Bio& bio = *request.bio;
   world_.trace().event(world_.now_ns(), "end",
                        {request.id, static_cast<std::uint64_t>(bio.error), blind_});
+  judge_deadline(request);
   if (blind_) return;
   if (!bio.ok()) ++counts_.failed;
-  const bool wished = bio.error == Errc::cancelled && request.cancelled;
+  const bool wished = (bio.error == Errc::cancelled && request.cancelled) ||
+                      (bio.error == Errc::timed_out && request.deadline_ns != kNever);
   const bool known = bio.error == Errc::io || bio.error == Errc::gone;
   if (!bio.ok() && !wished && !(troubled_ && known)) {
     complain(fmt::format("request {}: {} ended with an error that nothing caused: {}", request.id,
@@ -129,6 +173,22 @@ void Load::judge(Request& request) {
   }
   auto wrong = model_.end(request.id, bio.ok(), request.memory);
   if (wrong) complain(fmt::format("request {}: {}", request.id, *wrong));
+}
+
+// With the power off too: a cancellation needs no disk.
+void Load::judge_deadline(const Request& request) {
+  if (request.deadline_ns == kNever) return;
+  const std::uint64_t now = world_.now_ns();
+  const bool timed_out = request.bio->error == Errc::timed_out;
+  if (timed_out) ++counts_.timed_out;
+  if (timed_out && now < request.deadline_ns) {
+    complain(fmt::format("request {}: timed out {} ns before its deadline", request.id,
+                         request.deadline_ns - now));
+  }
+  if (prompt_ && now > request.deadline_ns && now - request.deadline_ns > kGraceNs) {
+    complain(fmt::format("request {}: ended {} ns after its deadline", request.id,
+                         now - request.deadline_ns));
+  }
 }
 
 }  // namespace ashlar::sim

@@ -3,12 +3,12 @@
 // THREAD: one.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "base/list.h"
 #include "program/channel.h"
 #include "sim/model.h"
 #include "sim/world.h"
@@ -19,13 +19,23 @@ struct LoadCounts {
   std::uint64_t requests = 0;
   std::uint64_t failed = 0;
   std::uint64_t cancelled = 0;
+  std::uint64_t timed_out = 0;
 };
+
+// What gives one request a deadline: program/deadline.h, or what a test plants in its place.
+class Timekeeper {
+ public:
+  virtual ~Timekeeper() = default;
+  virtual void submit(Channel& channel, Bio& bio, std::uint64_t at_ns) noexcept = 0;
+};
+using MakeTimekeeper = std::function<std::unique_ptr<Timekeeper>()>;
+std::unique_ptr<Timekeeper> real_timekeeper();
 
 class Load {
  public:
   // `troubled`: requests may fail. Everything outlives the load.
   Load(std::uint64_t seed, World& world, Model& model, std::vector<Channel*> channels,
-       bool troubled);
+       bool troubled, const MakeTimekeeper& make_timekeeper);
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
   // REQUIRES: nothing is under way.
@@ -37,6 +47,10 @@ class Load {
   void cancel_one();
   // One flush, behind which nothing else is asked; false as above.
   bool submit_flush() { return start(Op::flush, {}, false); }
+
+  // Memory has come to an end: a request on its way up may wait for the reserve of a step, which
+  // another has whose disk hangs. So nothing is known of when its deadline ends it.
+  void expect_waits() { prompt_ = false; }
 
   // From now on what ends is not looked at: the power is off.
   void go_blind() { blind_ = true; }
@@ -52,16 +66,23 @@ class Load {
     Channel* channel;
     Bio* bio;
     RequestId id;
-    bool cancelled;
-    std::vector<std::byte> memory;
-    std::vector<Segment> segments;
+    bool cancelled = false;
+    bool hasty = false;  // said to have ended when it had not
+    bool ended = false;
+    std::uint64_t deadline_ns = kNever;  // in simulated time
+    std::unique_ptr<Timekeeper> timekeeper{};
+    std::vector<std::byte> memory{};
+    std::vector<Segment> segments{};
   };
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
   Extent some_extent(Op op);
   bool start(Op op, Extent extent, bool fua);
   void scatter(Request& request, std::uint64_t length);
+  void draw_deadline(Request& request);
   static void ended(Bio& bio) noexcept;
   void judge(Request& request);
+  void judge_deadline(const Request& request);
   void complain(std::string sentence);
 
   Random random_;
@@ -69,13 +90,17 @@ class Load {
   Model& model_;
   const std::vector<Channel*> channels_;
   const bool troubled_;
+  const MakeTimekeeper& make_timekeeper_;
   const std::uint64_t depth_;  // most requests under way
   const std::uint64_t block_bytes_;
   const std::uint64_t blocks_;
   const std::uint64_t most_blocks_;  // of one request
   const std::uint64_t hot_blocks_;   // where most requests go
+  const std::uint64_t deadline_odds_;
   bool blind_ = false;
+  bool prompt_ = true;  // what is cancelled ends soon
   std::vector<std::unique_ptr<Request>> under_way_;
+  std::vector<std::unique_ptr<Request>> past_;  // kept, so that one that ends again is known
   std::optional<std::string> failure_;
   LoadCounts counts_;
 };

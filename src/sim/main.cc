@@ -87,6 +87,7 @@ class Campaign {
     RunResult result = sim::run({.seed = seed, .faults = setting_of(arguments_.fault)});
     ++done_;
     requests_ += result.requests;
+    timed_out_ += result.timed_out;
     cuts_ += result.cuts;
     simulated_ns_ += result.simulated_ns;
     hash_ = random_at(hash_, result.hash);
@@ -96,10 +97,10 @@ class Campaign {
   std::string summary() const {
     const double rate = static_cast<double>(done_) / std::max(elapsed(), 1e-9) * 60;
     return fmt::format(
-        "{} seeds in {:.1f} s, {} a minute: {} requests, {} power cuts, {:.1f} s "
+        "{} seeds in {:.1f} s, {} a minute: {} requests, {} timed out, {} power cuts, {:.1f} s "
         "of simulated time",
         grouped(done_), elapsed(), grouped(static_cast<std::uint64_t>(rate)), grouped(requests_),
-        grouped(cuts_), static_cast<double>(simulated_ns_) / 1e9);
+        grouped(timed_out_), grouped(cuts_), static_cast<double>(simulated_ns_) / 1e9);
   }
 
   void show() {
@@ -124,6 +125,7 @@ class Campaign {
   double shown_ = 0;
   std::uint64_t done_ = 0;
   std::uint64_t requests_ = 0;
+  std::uint64_t timed_out_ = 0;
   std::uint64_t cuts_ = 0;
   std::uint64_t simulated_ns_ = 0;
   std::uint64_t hash_ = 0;

@@ -70,6 +70,7 @@ Plan::Plan(std::uint64_t seed, FaultSetting setting, const FindClass& find, Trac
 
 std::string Plan::text(const PlanNode& node) const {
   if (node.below.empty()) return fmt::format("disk{}", node.disk);
+  if (node.watch != nullptr) return text(*node.below.front());
   std::string inside;
   for (const auto& each : node.below) inside += (inside.empty() ? "" : ", ") + text(*each);
   return fmt::format("{}({})", node.class_name, inside);
@@ -187,7 +188,24 @@ Plan::NodePtr Plan::logged(unsigned depth) {
   std::vector<NodePtr> both;
   both.push_back(build(depth + 1));
   both.push_back(disk((2 + random_.below(48)) * kUnitBytes));
-  return many("write_log", std::move(both), {{"marks", random_.one_in(2) ? "true" : "false"}});
+  Disk& log = *disks_[both.back()->disk];
+  auto node = std::make_unique<PlanNode>();
+  node->name = fmt::format("tap{}", logs_.size());
+  node->class_name = "sim_tap";
+  node->below.push_back(
+      many("write_log", std::move(both), {{"marks", random_.one_in(2) ? "true" : "false"}}));
+  node->dropped.resize(1);
+  node->watch = logs_.emplace_back(Log{std::make_unique<LogWatch>(), &log}).watch.get();
+  make_over(*node, {node->below.front()->geom->providers().front().get()});
+  return node;
+}
+
+void Plan::clear_logs() {
+  for (const Log& each : logs_) {
+    each.watch->restart(nullptr);
+    std::fill_n(each.disk->medium().begin(), each.disk->options().sector_bytes, std::byte{0});
+    each.disk->settle();
+  }
 }
 
 // Two disks, and the second half of the one before the first half of the other.
@@ -250,6 +268,8 @@ Provider& Plan::make_over(PlanNode& node, std::vector<Provider*> over) {
   Provider* provider = nullptr;
   if (node.class_name == kDiskClassName) {
     provider = make_disk(*topology_, *disks_[node.disk]).value();
+  } else if (node.watch != nullptr) {
+    provider = make_tap(*topology_, node.name, *over.front(), *node.watch).value();
   } else if (node.class_name == "mbr") {
     provider = &taste(node, *over.front());
   } else {

@@ -23,6 +23,7 @@
 
 #include "base/random.h"
 #include "sim/disk.h"
+#include "sim/log_watch.h"
 #include "topology/topology.h"
 
 namespace ashlar::sim {
@@ -43,6 +44,7 @@ struct PlanNode {
   ParameterTexts parameters;
   std::vector<std::unique_ptr<PlanNode>> below;
   std::uint32_t disk = 0;           // of a leaf
+  LogWatch* watch = nullptr;        // of a tap
   std::vector<bool> dropped;        // legs of a mirror that stay away
   Geom* geom = nullptr;             // in the stack that stands at the moment
   std::vector<std::uint32_t> legs;  // of a mirror that stands: which leg each consumer is
@@ -70,6 +72,16 @@ class Plan {
 
   const std::string& description() const { return description_; }
   std::vector<std::unique_ptr<Disk>>& disks() { return disks_; }
+
+  // The write_logs that stand, and the disks of their logs.
+  struct Log {
+    std::unique_ptr<LogWatch> watch;
+    Disk* disk;
+  };
+  const std::vector<Log>& logs() const { return logs_; }
+  // As an operator does before logging anew: a log that is left over is none.
+  void clear_logs();
+
   // Whether errors are to be expected.
   bool troubled() const { return troubled_; }
   std::uint32_t block_bytes() const { return block_bytes_; }
@@ -105,6 +117,7 @@ class Plan {
   const FindClass& find_;
   Topology* topology_ = nullptr;  // in which geoms are made at the moment
   std::vector<std::unique_ptr<Disk>> disks_;
+  std::vector<Log> logs_;
   std::uint32_t block_bytes_ = 512;
   std::uint32_t geoms_ = 0;
   unsigned mirrors_above_ = 0;

@@ -1,9 +1,12 @@
 // Goal: the simulator finds the bugs that block layers have, each within a bounded number of seeds.
 // Method: a real class is exchanged for a variant with one bug; disks that lie or write to wrong
-// places are bugs below the stack. The real classes pass (run_test.cc).
+// places are bugs below the stack, and deadlines have a seam of their own. The real classes pass
+// (run_test.cc).
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <deque>
+#include <vector>
 
 #include "program/split.h"
 #include "sim/run.h"
@@ -188,6 +191,172 @@ class FlushEater final : public Variant {
 TEST(PlantedBugs, a_layer_that_acknowledges_a_flush_early_is_found) {
   const ClassInfo bad = variant_of<FlushEater>("passthrough");
   expect_found({.find = with("passthrough", bad)});
+}
+
+// --- logs ----------------------------------------------------------------------------------------
+
+// Every eighth write is carried out and not logged.
+class ForgetfulLog final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      auto& self = *static_cast<ForgetfulLog*>(body);
+      const StepCode& real = self.real_code();
+      if (bio.op != Op::write || ++self.writes_ % 8 != 0) {
+        return real.on_request(real.body, bio, pad, cx);
+      }
+      std::memset(pad, 0, real.pad_bytes);  // as of a request that is not to be logged
+      return Verdict::forward(0);
+    };
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<ForgetfulLog*>(body)->real_code();
+      return real.on_complete(real.body, bio, pad, cx);
+    };
+    code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<ForgetfulLog*>(body)->real_code();
+      real.on_cancel(real.body, bio, pad, cx);
+    };
+  }
+
+  std::uint64_t writes_ = 0;
+};
+
+// The log hears of a plain write's end only behind the next flush, which covers it.
+class LateLog final : public Variant {
+ public:
+  using Variant::Variant;
+  ~LateLog() override {
+    for (Late& each : late_) tell(each, *last_);
+  }
+
+ private:
+  struct Late {
+    std::unique_ptr<Bio> bio;
+    std::vector<std::byte> pad;
+  };
+
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<LateLog*>(body)->real_code();
+      return real.on_request(real.body, bio, pad, cx);
+    };
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      return static_cast<LateLog*>(body)->complete(bio, pad, cx);
+    };
+    code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<LateLog*>(body)->real_code();
+      real.on_cancel(real.body, bio, pad, cx);
+    };
+  }
+
+  Verdict complete(Bio& bio, void* pad, Context& cx) noexcept {
+    last_ = &cx;
+    if (bio.op == Op::write && bio.ok() && !bio.fua()) {
+      const auto* bytes = static_cast<const std::byte*>(pad);
+      auto copy = std::make_unique<Bio>();
+      copy->op = bio.op;
+      late_.push_back({std::move(copy), {bytes, bytes + real_code().pad_bytes}});
+      return Verdict::done();
+    }
+    const Verdict verdict = real_code().on_complete(real_code().body, bio, pad, cx);
+    if (bio.op != Op::flush) return verdict;
+    for (Late& each : late_) tell(each, cx);
+    late_.clear();
+    return verdict;
+  }
+
+  void tell(Late& late, Context& cx) noexcept {
+    static_cast<void>(real_code().on_complete(real_code().body, *late.bio, late.pad.data(), cx));
+  }
+
+  std::vector<Late> late_;
+  Context* last_ = nullptr;
+};
+
+TEST(PlantedBugs, a_log_that_drops_an_entry_is_found) {
+  const ClassInfo bad = variant_of<ForgetfulLog>("write_log");
+  expect_found({.find = with("write_log", bad)});
+}
+
+TEST(PlantedBugs, a_log_of_a_flush_before_the_writes_that_it_covers_is_found) {
+  const ClassInfo bad = variant_of<LateLog>("write_log");
+  expect_found({.find = with("write_log", bad)});
+}
+
+// --- deadlines -----------------------------------------------------------------------------------
+
+enum class DeadlineBug { ends_without_its_parts, ends_twice, fires_early, never_fires };
+
+// A deadline with one bug; what is right in it is as in program/deadline.cc.
+template <DeadlineBug kBug>
+class BadDeadline final : public Timekeeper {
+ public:
+  void submit(Channel& channel, Bio& bio, std::uint64_t at_ns) noexcept override {
+    bio_ = &bio;
+    lane_ = &channel.lane();
+    end_io_ = std::exchange(bio.end_io, &BadDeadline::ended);
+    user_ = std::exchange(bio.user, this);
+    timer_.user = this;
+    timer_.expired = &BadDeadline::expired;
+    const std::uint64_t now = lane_->now_ns();
+    if (kBug == DeadlineBug::fires_early) at_ns = now + (at_ns - now) / 2;
+    if (kBug != DeadlineBug::never_fires) lane_->arm(timer_, at_ns);
+    channel.submit(bio);
+  }
+
+ private:
+  static void expired(Timer& timer, Context&) noexcept {
+    auto& self = *static_cast<BadDeadline*>(timer.user);
+    self.expired_ = true;
+    if (kBug != DeadlineBug::ends_without_its_parts) return self.lane_->cancel(*self.bio_);
+    self.bio_->fail(Errc::timed_out);
+    self.tell();
+    self.bio_->end_io = &BadDeadline::ended;
+    self.bio_->user = &self;
+  }
+  static void ended(Bio& bio) noexcept {
+    auto& self = *static_cast<BadDeadline*>(bio.user);
+    if (self.timer_.armed) self.lane_->disarm(self.timer_);
+    if (self.expired_ && bio.error == Errc::cancelled) bio.error = Errc::timed_out;
+    self.tell();
+    if (kBug == DeadlineBug::ends_twice && self.expired_) self.tell();
+  }
+  void tell() noexcept {
+    bio_->end_io = end_io_;
+    bio_->user = user_;
+    bio_->end_io(*bio_);
+  }
+
+  Bio* bio_ = nullptr;
+  Lane* lane_ = nullptr;
+  EndIo end_io_ = nullptr;
+  void* user_ = nullptr;
+  bool expired_ = false;
+  Timer timer_;
+};
+
+template <DeadlineBug kBug>
+void expect_deadline_found() {
+  expect_found({.make_timekeeper = [] { return std::make_unique<BadDeadline<kBug>>(); }});
+}
+
+TEST(PlantedBugs, a_deadline_that_ends_a_request_before_its_parts_is_found) {
+  expect_deadline_found<DeadlineBug::ends_without_its_parts>();
+}
+
+TEST(PlantedBugs, a_deadline_that_ends_a_request_twice_is_found) {
+  expect_deadline_found<DeadlineBug::ends_twice>();
+}
+
+TEST(PlantedBugs, a_deadline_that_fires_early_is_found) {
+  expect_deadline_found<DeadlineBug::fires_early>();
+}
+
+TEST(PlantedBugs, a_deadline_that_never_fires_is_found) {
+  expect_deadline_found<DeadlineBug::never_fires>();
 }
 
 // --- disks ---------------------------------------------------------------------------------------

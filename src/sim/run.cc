@@ -51,7 +51,9 @@ class Run {
   explicit Run(const RunOptions& options)
       : trace_(options.sink),
         random_(options.seed),
+        honest_(options.faults == FaultSetting::honest),
         find_(options.find),
+        make_timekeeper_(options.make_timekeeper),
         plan_(random_.next(), options.faults, find_, trace_),
         world_(random_.next(), trace_),
         dispatch_(random_.one_in(3) ? Dispatch::queued : Dispatch::direct) {
@@ -73,6 +75,7 @@ class Run {
                     lanes_.size(), lanes_.size() == 1 ? "" : "s", plan_.description());
     result.events = trace_.events();
     result.requests = requests_;
+    result.timed_out = timed_out_;
     result.cuts = cuts_;
     result.simulated_ns = world_.now_ns();
     return result;
@@ -87,6 +90,7 @@ class Run {
   void turn(Load& load);
   void lose_a_disk(Standing& standing);
   void cut_power();
+  void inspect_log(const Plan::Log& log, ByteView shown);
   void wait_for(Load& load);
   void inspect();
   void inspect(std::uint32_t view);
@@ -95,7 +99,9 @@ class Run {
 
   Trace trace_;
   Random random_;
+  const bool honest_;
   const FindClass find_;
+  const MakeTimekeeper make_timekeeper_;
   Plan plan_;
   World world_;
   const Dispatch dispatch_;
@@ -106,6 +112,7 @@ class Run {
   std::optional<std::string> failure_;
   bool stuck_ = false;
   std::uint64_t requests_ = 0;
+  std::uint64_t timed_out_ = 0;
   std::uint64_t cuts_ = 0;
 };
 
@@ -138,16 +145,19 @@ void Run::replace_program(Standing& standing) {
 }
 
 void Run::life() {
+  plan_.clear_logs();
   standing_ = stand(Plan::kAllLegs, lanes_.size());
   if (model_ == nullptr) model_ = std::make_unique<Model>(standing_->top->size_bytes);
   std::vector<Channel*> channels;
   for (const auto& each : standing_->channels) channels.push_back(each.get());
-  load_ = std::make_unique<Load>(random_.next(), world_, *model_, channels, plan_.troubled());
+  load_ = std::make_unique<Load>(random_.next(), world_, *model_, channels, plan_.troubled(),
+                                 make_timekeeper_);
   under_load(*standing_, *load_);
   cut_power();
   load_->go_blind();
   wait_for(*load_);
   requests_ += load_->counts().requests;
+  timed_out_ += load_->counts().timed_out;
   if (load_->failure()) failure_ = load_->failure();
   if (stuck_) return;
   load_.reset();
@@ -163,7 +173,10 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t cancel_odds = random_.one_in(2) ? 12 : 1'000'000;
   const std::uint64_t replace_odds = random_.one_in(4) ? 40 : 1'000'000;
   const std::uint64_t rush = 1 + random_.below(6);
-  if (random_.one_in(4)) standing.memory.exhaust();
+  if (random_.one_in(4)) {
+    standing.memory.exhaust();
+    load.expect_waits();
+  }
   std::uint64_t submitted = 0;
   while (submitted < wanted && !load.failure() && !stuck_) {
     if (random_.below(8) < rush && load.submit_one()) {
@@ -199,7 +212,22 @@ void Run::cut_power() {
   ++cuts_;
   plan_.note_dropped_legs();
   model_->cut();
+  std::vector<std::vector<std::byte>> shown;
+  for (const Plan::Log& each : plan_.logs()) {
+    const ByteView current = each.disk->current();
+    shown.emplace_back(current.begin(), current.end());
+  }
   for (const auto& each : plan_.disks()) each->cut_power(world_.now_ns());
+  for (std::size_t i = 0; i < shown.size() && honest_; ++i) inspect_log(plan_.logs()[i], shown[i]);
+}
+
+// A log is not flushed: what its disk still has in a cache need not survive. There it is looked at
+// as the disk showed it just before, which is what a program that dies leaves.
+void Run::inspect_log(const Plan::Log& log, ByteView shown) {
+  if (!log.watch->stands() || failure_) return;
+  const bool cached = log.disk->options().write_cache;
+  auto wrong = log.watch->check(cached ? shown : ByteView(log.disk->medium()));
+  if (wrong) failure_ = fmt::format("the log on disk{}: {}", log.disk->number(), *wrong);
 }
 
 void Run::wait_for(Load& load) {

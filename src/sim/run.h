@@ -2,7 +2,8 @@
 // cut at the end of each, and a model that knows what must have survived. Everything follows from
 // the seed.
 //
-//   life:   assemble -> requests at depth, cancels, dying disks -> power cut at any point
+//   life:   assemble -> requests at depth, cancels, deadlines, dying disks -> power cut at any
+//   point
 //           -> everything under way must still end -> assemble anew over what survived
 //           -> every sector, seen through each leg of each mirror, is what the model permits
 //
@@ -15,6 +16,7 @@
 #include <string>
 
 #include "class/list.h"
+#include "sim/load.h"
 #include "sim/plan.h"
 
 namespace ashlar::sim {
@@ -23,6 +25,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   FaultSetting faults = FaultSetting::honest;
   FindClass find = &find_builtin_class;
+  MakeTimekeeper make_timekeeper = &real_timekeeper;
   std::FILE* sink = nullptr;  // where the trace is printed
 };
 
@@ -32,6 +35,7 @@ struct RunResult {
   std::string stack;                   // "direct dispatch: stripe(disk0, mirror(disk1, disk2))"
   std::uint64_t events = 0;
   std::uint64_t requests = 0;
+  std::uint64_t timed_out = 0;  // of these, ended by their deadline
   std::uint64_t cuts = 0;
   std::uint64_t simulated_ns = 0;
 };

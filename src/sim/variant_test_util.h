@@ -32,6 +32,10 @@ class Variant : public GeomBody {
     return real_->locate(provider, offset, consumers);
   }
 
+  std::vector<std::pair<std::string, std::string>> status() const override {
+    return real_->status();
+  }
+
   // The real code, with this body's functions where `replace` puts them.
   StepCode step(std::uint32_t provider) override {
     real_code_ = real_->step(provider);

@@ -8,6 +8,8 @@ namespace {
 
 // One in so many turns time passes although somebody could run: a timer finds its context busy.
 constexpr std::uint64_t kLatenessOdds = 8;
+// By so much at the most: a second is no lateness but a context that hangs.
+constexpr std::uint64_t kMostLatenessNs = 1'000'000;
 
 }  // namespace
 
@@ -33,7 +35,7 @@ void World::turn(std::size_t context) {
   }
 }
 
-bool World::pass_time() {
+bool World::pass_time(std::uint64_t most_ns) {
   std::int64_t next = -1;
   const auto look = [&](std::int64_t until) {
     if (until >= 0 && (next < 0 || until < next)) next = until;
@@ -41,7 +43,7 @@ bool World::pass_time() {
   for (const auto& each : lanes_) look(each->until_timer_ns());
   for (const Worker* each : workers_) look(each->until_timer_ns());
   if (next < 0) return false;
-  clock_.advance(static_cast<std::uint64_t>(next));
+  clock_.advance(std::min(static_cast<std::uint64_t>(next), most_ns));
   return true;
 }
 
@@ -50,8 +52,8 @@ bool World::step() {
   for (std::size_t i = 0; i < contexts(); ++i) {
     if (wants_turn(i)) ready_.push_back(i);
   }
-  if (ready_.empty()) return pass_time();
-  if (random_.one_in(kLatenessOdds)) pass_time();
+  if (ready_.empty()) return pass_time(~std::uint64_t{0});
+  if (random_.one_in(kLatenessOdds)) pass_time(kMostLatenessNs);
   turn(ready_[random_.below(ready_.size())]);
   return true;
 }

@@ -58,7 +58,8 @@ class World final : public WorkerDriver {
   std::size_t contexts() const { return lanes_.size() + workers_.size(); }
   bool wants_turn(std::size_t context) const;
   void turn(std::size_t context);
-  bool pass_time();
+  // To the next timer, `most_ns` at the most; false: there is none.
+  bool pass_time(std::uint64_t most_ns);
 
   Random random_;
   Trace& trace_;

@@ -29,6 +29,12 @@ namespace ashlar {
 inline constexpr std::uint32_t kMaxConsumers = 4096;
 inline constexpr std::uint32_t kMaxProviders = 65536;
 
+// What a class does with the payload of a request.
+enum class PayloadUse : std::uint8_t {
+  bytes,  // Looks into it, or has the kernel do so: it must be mapped.
+  moves,  // Passes it on, whole or in parts; it may be memory that nobody has mapped.
+};
+
 struct ClassFacts {
   std::string_view name{};
   std::string_view summary{};  // one phrase, for lists and manuals
@@ -36,6 +42,7 @@ struct ClassFacts {
   std::uint32_t max_consumers = 0;
   OpPolicies policies{};
   Placement placement = Placement::anywhere;
+  PayloadUse payload = PayloadUse::bytes;
   std::span<const ParameterSpec> parameters{};
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "bio/bio.h"
@@ -96,6 +97,18 @@ class LocalState {
   virtual void attend(Context& /*cx*/) noexcept {}
 };
 
+// Bytes of an open file or block device that is read through the page cache.
+struct FileRange {
+  int fd = -1;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// For a leaf: where the bytes [offset, offset + length) of its device lie, at this moment. The
+// descriptor's number stays valid, and leads to the same bytes, for as long as the body lives.
+// Nothing: they must be asked for with a request. THREAD: any context.
+using FileRangeFn = std::optional<FileRange> (*)(void* body, std::uint64_t offset,
+                                                 std::uint64_t length) noexcept;
 using MakeLocalFn = std::unique_ptr<LocalState> (*)(void* body, Context& cx);
 using RequestFn = Verdict (*)(void* body, Bio& bio, void* pad, Context& cx) noexcept;
 using ChildFn = void (*)(void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept;
@@ -108,6 +121,7 @@ struct StepCode {
   ChildFn on_child = nullptr;        // each child's end, before it is freed
   CancelFn on_cancel = nullptr;      // required of a step that answers held()
   MakeLocalFn make_local = nullptr;  // null: the body keeps nothing per context
+  FileRangeFn file_range = nullptr;  // null: its bytes lie in no file
   std::uint32_t pad_bytes = 0;
   std::uint16_t max_children = 0;  // the most that one on_request or on_complete builds
 };

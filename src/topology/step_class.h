@@ -10,8 +10,10 @@
 //     Verdict on_complete(Bio& bio, CountPad& pad, Context& cx) noexcept;   // optional
 //     void on_child(Bio& bio, Bio& child, CountPad& pad, Context& cx) noexcept;  // optional
 //     void on_cancel(Bio& bio, CountPad& pad, Context& cx) noexcept;        // if it holds
-//     using Local = CountLocal;                             // if it keeps state per context,
-//     std::unique_ptr<Local> make_local(Context& cx);       // see LocalState and program/local.h
+//     std::optional<FileRange> file_range(offset, length) noexcept;         // of a leaf:
+//     FileRangeFn using Local = CountLocal;                             // if it keeps state per
+//     context, std::unique_ptr<Local> make_local(Context& cx);       // see LocalState and
+//     program/local.h
 //   };
 //
 // A pad is raw memory in the bio's frame: on_request fills it before on_complete reads it. It is
@@ -58,6 +60,11 @@ class StepClass : public GeomBody {
     if constexpr (requires(Derived & d, Bio & b, Pad & p, Context & c) { d.on_cancel(b, p, c); }) {
       code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
         static_cast<Derived*>(body)->on_cancel(bio, *static_cast<Pad*>(pad), cx);
+      };
+    }
+    if constexpr (requires(Derived & d, std::uint64_t n) { d.file_range(n, n); }) {
+      code.file_range = [](void* body, std::uint64_t offset, std::uint64_t length) noexcept {
+        return static_cast<Derived*>(body)->file_range(offset, length);
       };
     }
     if constexpr (requires { typename Derived::Local; }) {

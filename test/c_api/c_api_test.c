@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "capi/ashlar.h"
@@ -223,6 +225,51 @@ static void test_read_only(void) {
   close_bed(&bed);
 }
 
+static void test_counters(void) {
+  struct bed bed = open_bed("disk");
+  unsigned char buffer[kBlock];
+  struct iovec iov = {buffer, kBlock};
+  struct ashlar_request request = make(ASHLAR_READ, 0, &iov, 1);
+  struct ashlar_counters counters = {.size = sizeof(counters), .requests = 99};
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.size == sizeof(counters) && counters.requests == 0 && counters.frame_bytes != 0);
+  for (int i = 0; i < 10; ++i) CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.requests == 10 && counters.short_frames == 0 && counters.shortages == 0);
+  CHECK(counters.latency_every == 0 && counters.latency_count == 0);
+
+  CHECK(ashlar_queue_measure(bed.queue, 3) == 0);
+  for (int i = 0; i < 40; ++i) CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.requests == 50 && counters.latency_every == 4 && counters.latency_count == 10);
+  CHECK(counters.latency_p50_ns <= counters.latency_p99_ns);
+  CHECK(counters.latency_p99_ns <= counters.latency_max_ns && counters.latency_max_ns != 0);
+  CHECK(ashlar_queue_measure(bed.queue, 0) == 0);
+  CHECK(ashlar_queue_counters(bed.queue, &counters) == 0);
+  CHECK(counters.latency_every == 0 && counters.latency_max_ns == 0);
+
+  // A program of an earlier, and of a later header.
+  struct {
+    struct ashlar_counters known;
+    uint64_t later;
+  } large;
+  memset(&large, 0xff, sizeof(large));
+  large.known.size = offsetof(struct ashlar_counters, shortages);
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == 0);
+  CHECK(large.known.requests == 50 && large.known.shortages == UINT64_MAX);
+  large.known.size = sizeof(large);
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == 0);
+  CHECK(large.known.shortages == 0 && large.later == 0);
+
+  large.known.size = 8;
+  CHECK(ashlar_queue_counters(bed.queue, &large.known) == -EINVAL);
+  CHECK(ashlar_queue_counters(bed.queue, NULL) == -EINVAL);
+  CHECK(ashlar_queue_counters(NULL, &counters) == -EINVAL);
+  CHECK(ashlar_queue_measure(NULL, 1) == -EINVAL);
+  CHECK(ashlar_queue_measure(bed.queue, UINT64_MAX) == -EINVAL);
+  close_bed(&bed);
+}
+
 static int count_devices(void *user, const char *name, uint64_t size_bytes) {
   CHECK(name[0] != '\0' && size_bytes == 1 << 20);
   return ++*(int *)user == 100 ? -1 : 0;
@@ -300,6 +347,50 @@ static void test_misuse(void) {
 }
 
 // Requests of every state at the close of the queue: under way, ended and not fetched.
+// Bytes go from a memfd to a device and back into it, and this process never looks at them.
+static void test_unmapped_memory(void) {
+  struct bed bed = {NULL, NULL, NULL};
+  ashlar_memory *memory = NULL;
+  struct iovec part[2];
+  unsigned char out[kBlock], in[kBlock];
+  uint64_t mapped = 1;
+  const int fd = memfd_create("c api", MFD_CLOEXEC);
+  CHECK(fd >= 0 && ftruncate(fd, 16 << 20) == 0);
+  fill(out, sizeof(out), 77);
+  CHECK(pwrite(fd, out, sizeof(out), 512) == kBlock);
+  CHECK(ashlar_memory_open(fd, 0, 16 << 20, 0, &memory) == 0);
+  CHECK(ashlar_memory_mapped(memory, &mapped) == 0 && mapped == 0);
+  CHECK(ashlar_memory_part(memory, 512, kBlock, &part[0]) == 0);
+  CHECK(ashlar_memory_part(memory, 8 << 20, kBlock, &part[1]) == 0);
+  CHECK(ashlar_memory_part(memory, 16 << 20, 1, &part[1]) == -EINVAL);
+  CHECK(ashlar_memory_part((ashlar_memory *)&bed, 0, 1, &part[1]) == -EINVAL);
+  CHECK(ashlar_memory_open(fd, 1, kBlock, 0, NULL) == -EINVAL);
+
+  CHECK(ashlar_set_open(ASHLAR_SET_WRITABLE, &bed.set) == 0);
+  CHECK(ashlar_set_add_stack_text(bed.set, kStack, NULL) == 0);
+  CHECK(ashlar_device_open(bed.set, "disk", ASHLAR_OPEN_WRITE | ASHLAR_OPEN_UNMAPPED,
+                           &bed.device) == 0);
+  CHECK(ashlar_queue_open(bed.device, kDepth, &bed.queue) == 0);
+  struct ashlar_request request = make(ASHLAR_WRITE, 0, &part[0], 1);
+  request.flags = ASHLAR_UNMAPPED;
+  CHECK(ashlar_run(bed.queue, &request) == 0);
+  request = make(ASHLAR_READ, 0, &part[1], 1);
+  request.flags = ASHLAR_UNMAPPED;
+  CHECK(ashlar_run(bed.queue, &request) == 0);
+  CHECK(pread(fd, in, sizeof(in), 8 << 20) == kBlock);
+  CHECK(memcmp(in, out, sizeof(in)) == 0);
+  CHECK(ashlar_memory_mapped(memory, &mapped) == 0 && mapped > 0 && mapped < 16 << 20);
+  close_bed(&bed);
+
+  // A device that was not opened for it says so.
+  bed = open_bed("disk");
+  CHECK(ashlar_run(bed.queue, &request) == -EOPNOTSUPP);
+  close_bed(&bed);
+  CHECK(ashlar_memory_close(memory) == 0);
+  CHECK(ashlar_memory_close(NULL) == 0);
+  close(fd);
+}
+
 static void test_close_in_flight(void) {
   static unsigned char buffers[kDepth][kBlock];
   for (int started = 0; started <= kDepth; ++started) {
@@ -322,7 +413,9 @@ int main(void) {
   test_cancel();
   test_errors();
   test_read_only();
+  test_counters();
   test_misuse();
+  test_unmapped_memory();
   test_close_in_flight();
   printf("%d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;

@@ -13,6 +13,7 @@ folder=$(mktemp -d)
 cd "$folder"
 socket="$folder/nbd.sock"
 server=''
+clients=()  # that run beside the script; what still runs at its end is ended
 
 fail() {
   printf 'FAILED: %s\n' "$*"
@@ -33,6 +34,7 @@ end() {
     kill -KILL "$server" || true
     wait "$server" || true
   fi 2> /dev/null
+  ((${#clients[@]} == 0)) || kill -KILL "${clients[@]}" 2> /dev/null || true
   rm -rf "$folder"
 }
 trap end EXIT

@@ -92,27 +92,27 @@ fuzz_one() {
   fi
 }
 
-bench_names() { basename -s _bench.cc -a bench/*_bench.cc; echo nbd; }
+bench_names() { basename -s _bench.cc -a bench/*_bench.cc; printf '%s\n' nbd report; }
 
-# bench [NAME]: runs one benchmark, or all of them; JSON goes to build/bench.
+# bench [NAME | report [OPTION...]]: one benchmark, or the report of all; JSON goes to build/bench.
 bench() {
-  local name
+  local name=${1-report}
   mkdir -p build/bench
-  bench_names | grep -qxF "${1-nbd}" || wrong_usage "./do bench [NAME]: $(bench_names | xargs)"
-  for name in ${1-$(bench_names)}; do
-    step bench "$name"
-    run_bench "$name" --json "build/bench/$name.json" || fail "The benchmark $name failed."
-  done
+  bench_names | grep -qxF "$name" ||
+    wrong_usage "./do bench [NAME | report [--docs]]: $(bench_names | xargs)"
+  (($# <= 1)) || [[ "$name" == report ]] || wrong_usage "./do bench $name takes nothing more"
+  step bench "$name"
+  run_bench "$name" --json "build/bench/$name.json" "${@:2}" || fail "The benchmark $name failed."
 }
 
 run_bench() {
   local name=$1 bin=build/release/bin
   shift
-  if [[ "$name" == nbd ]]; then
-    python3 bench/nbd/run.py --ashlar "$bin/ashlar" --lean "$bin/nbd_lean" "$@"
-  else
-    "$bin/${name}_bench" "$@"
-  fi
+  case "$name" in
+    nbd) python3 bench/nbd/run.py --ashlar "$bin/ashlar" --lean "$bin/nbd_lean" "$@" ;;
+    report) python3 -B bench/report.py "$@" ;;
+    *) "$bin/${name}_bench" "$@" ;;
+  esac
 }
 
 # format [--check]: clang-format 14, over everything that is ours.

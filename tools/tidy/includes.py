@@ -11,11 +11,11 @@ RANKS = {
     "bio": 1,
     "topology": 2,
     "program": 3,
+    "cache": 4,
     "class": 4,  # files in src/class itself that class folders share
     "store": 5,
     "class/*": 5,  # each class folder is a part of its own
     "class/list": 6,
-    "cache": 7,
     "fs": 7,
     "node": 8,
     "io": 9,

@@ -51,6 +51,7 @@ class Delay final : public StepClass<Delay, DelayPad> {
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
       .placement = Placement::detached,
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 

@@ -151,6 +151,7 @@ class FaultStep final : public StepClass<FaultStep, FaultPad> {
       .min_consumers = 1,
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 

@@ -125,6 +125,12 @@ class File final : public StepClass<File, FilePad> {
 
   std::vector<std::pair<std::string, std::string>> status() const override;
 
+  // Direct I/O goes past the page cache, and a read through it would not.
+  std::optional<FileRange> file_range(std::uint64_t offset, std::uint64_t length) noexcept {
+    if (target_.rule.direct || target_.gone.load(std::memory_order_relaxed)) return std::nullopt;
+    return FileRange{target_.fd, offset, length};
+  }
+
   std::unique_ptr<LaneFile> make_local(Context& cx) {
     return std::make_unique<LaneFile>(target_, cx);
   }

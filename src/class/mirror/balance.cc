@@ -1,5 +1,6 @@
-// The ways of choosing a leg. The counts are exact even where lanes share a line, because what
-// begins in a context ends there; turns and heads are hints and may be lost.
+// The ways of choosing a leg. The counts are exact, because what begins in a context ends there,
+// and where contexts share a state they count with locked instructions; turns and heads are hints
+// and may be lost.
 #include "class/mirror/balance.h"
 
 namespace ashlar {
@@ -49,7 +50,7 @@ std::optional<BalanceKind> parse_balance(std::string_view text) {
 }
 
 Balance::LaneState& Balance::lane_of(const Context& cx) noexcept {
-  for (std::size_t i = 0; i < kMaxLanes; ++i) {
+  for (std::size_t i = 0; i < kOwnStates; ++i) {
     const Context* owner = lanes_->owners[i].load(std::memory_order_relaxed);
     if (owner == &cx) [[likely]]
       return lanes_->states[i];
@@ -58,7 +59,19 @@ Balance::LaneState& Balance::lane_of(const Context& cx) noexcept {
     }
   }
   // The address is a multiple of a cache line at the least.
-  return lanes_->states[reinterpret_cast<std::uintptr_t>(&cx) / 64 % kMaxLanes];
+  const std::size_t at = reinterpret_cast<std::uintptr_t>(&cx) / 64 % kSharedStates;
+  return lanes_->states[kOwnStates + at];
+}
+
+// `by` is 1, or its negative modulo 2^32.
+void Balance::change_busy(LaneState& lane, std::uint32_t leg, std::uint32_t by) noexcept {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  std::atomic<std::uint32_t>& busy = lane.busy[leg];
+  if (lane.shared) [[unlikely]] {
+    busy.fetch_add(by, kRelaxed);
+  } else {
+    busy.store(busy.load(kRelaxed) + by, kRelaxed);
+  }
 }
 
 std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& cx) noexcept {
@@ -71,7 +84,7 @@ std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& c
     case BalanceKind::least_busy:
       leg =
           cheapest(candidates, last, [&](std::uint32_t k) { return lane.busy[k].load(kRelaxed); });
-      lane.busy[leg].fetch_add(1, kRelaxed);
+      change_busy(lane, leg, 1);
       break;
     case BalanceKind::nearest:
       leg = cheapest(candidates, last, [&](std::uint32_t k) {
@@ -90,9 +103,7 @@ std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& c
 }
 
 void Balance::end(std::uint32_t leg, const Context& cx) noexcept {
-  if (kind_ == BalanceKind::least_busy) {
-    lane_of(cx).busy[leg].fetch_sub(1, std::memory_order_relaxed);
-  }
+  if (kind_ == BalanceKind::least_busy) change_busy(lane_of(cx), leg, ~std::uint32_t{0});
 }
 
 }  // namespace ashlar

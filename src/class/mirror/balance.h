@@ -1,8 +1,8 @@
 // Which leg of a mirror the next read goes to.
 //
-// Each lane decides from what it did itself, in a cache line of its own: a decision costs no shared
-// cache line. Lanes find their line by the address of their context, so two of them may meet in
-// one; they then balance together, which is slower and no less right.
+// Each lane decides from what it did itself, in cache lines of its own, of which it is the only
+// writer: a decision costs no shared line and no locked instruction. Lanes beyond the first
+// kOwnStates share a few; those balance together, which is slower and no less right.
 //
 // THREAD: any.
 #pragma once
@@ -45,16 +45,22 @@ class Balance {
     std::atomic<std::uint32_t> last = kMaxLegs - 1;  // the leg that had its turn
     std::array<std::atomic<std::uint32_t>, kMaxLegs> busy{};
     std::array<std::atomic<std::uint64_t>, kMaxLegs> head{};  // where the leg's last read ended
+    bool shared = false;
   };
-  static constexpr std::size_t kMaxLanes = 16;  // beyond so many contexts, some share a state
+  static constexpr std::size_t kOwnStates = 16;
+  static constexpr std::size_t kSharedStates = 4;
   struct Lanes {
-    std::array<LaneState, kMaxLanes> states;
+    Lanes() {
+      for (std::size_t i = 0; i < kSharedStates; ++i) states[kOwnStates + i].shared = true;
+    }
+    std::array<LaneState, kOwnStates + kSharedStates> states;
     // Who has which state, in the order of first use: that the choice of a leg does not depend on
     // addresses makes a run repeatable. Written once each.
-    std::array<std::atomic<const Context*>, kMaxLanes> owners{};
+    std::array<std::atomic<const Context*>, kOwnStates> owners{};
   };
 
   LaneState& lane_of(const Context& cx) noexcept;
+  static void change_busy(LaneState& lane, std::uint32_t leg, std::uint32_t by) noexcept;
 
   const BalanceKind kind_;
   const std::unique_ptr<Lanes> lanes_;

@@ -62,6 +62,7 @@ class Mirror final : public StepClass<Mirror, MirrorPad> {
       .min_consumers = 1,
       .max_consumers = kMaxLegs,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
       .consumers_join = true,
   };

@@ -12,6 +12,7 @@ class Passthrough final : public StepClass<Passthrough> {
       .min_consumers = 1,
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
   };
 
   static Result<GeomPlan> create(const CreateArguments& arguments) {

@@ -2,6 +2,7 @@
 //
 // Each context (lane or worker) has a row of counters to itself and is their only writer, so
 // counting costs plain additions: no locked instruction, no cache line that moves between cores.
+// That holds for the times too: rare as they are, a shared line would be the only one of a request.
 // Readers sum over the rows.
 #include <array>
 #include <atomic>
@@ -28,20 +29,21 @@ struct OpCounters {
   Counter errors{0};
 };
 
+// Times by powers of two: bucket i counts those below 2^i ns. The last is half an hour and more.
+constexpr std::size_t kBuckets = 42;
+
 // One context's counters.
 struct alignas(64) Row {
   std::atomic<const Context*> owner{nullptr};
   bool shared = false;  // the row of those that found no other
   Counter started{0};
   std::array<OpCounters, kOpCount> ops;
+  std::array<Counter, kBuckets> times{};
 };
 
 // Lanes and workers that use one geom before the rest share a row; a machine has about as many
 // lanes as cores.
 constexpr std::size_t kRows = 64;
-
-// Times by powers of two: bucket i counts those below 2^i ns. The last is half an hour and more.
-constexpr std::size_t kBuckets = 42;
 
 struct StatsPad {
   Row* row;
@@ -65,6 +67,7 @@ class Stats final : public StepClass<Stats, StatsPad> {
       .min_consumers = 1,
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 
@@ -96,7 +99,7 @@ class Stats final : public StepClass<Stats, StatsPad> {
       add(row, counters.errors, 1);
     }
     if (pad.began_ns != 0) [[unlikely]]
-      measure(cx.now_ns() - pad.began_ns);
+      measure(row, cx.now_ns() - pad.began_ns);
     return Verdict::done();
   }
 
@@ -125,10 +128,9 @@ class Stats final : public StepClass<Stats, StatsPad> {
     return rows_.back();
   }
 
-  // Rare enough for shared counters.
-  void measure(std::uint64_t ns) noexcept {
+  static void measure(Row& row, std::uint64_t ns) noexcept {
     const std::size_t bucket = std::min<std::size_t>(std::bit_width(ns), kBuckets - 1);
-    times_[bucket].fetch_add(1, std::memory_order_relaxed);
+    add(row, row.times[bucket], 1);
   }
 
   // The time, in ns, that `percent` of the measured requests did not exceed, up to a factor of two.
@@ -136,14 +138,13 @@ class Stats final : public StepClass<Stats, StatsPad> {
 
   const std::uint64_t sample_;
   std::array<Row, kRows + 1> rows_;  // the last one is shared
-  std::array<Counter, kBuckets> times_{};
 };
 
 std::uint64_t Stats::percentile_ns(unsigned percent) const {
-  std::array<std::uint64_t, kBuckets> counts;
+  std::array<std::uint64_t, kBuckets> counts{};
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < kBuckets; ++i) {
-    counts[i] = times_[i].load(std::memory_order_relaxed);
+    for (const Row& row : rows_) counts[i] += row.times[i].load(std::memory_order_relaxed);
     total += counts[i];
   }
   if (total == 0) return 0;

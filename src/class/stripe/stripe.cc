@@ -47,6 +47,7 @@ class Stripe final : public StepClass<Stripe> {
       .min_consumers = 1,
       .max_consumers = kMaxConsumers,
       .policies = kPolicies,
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 

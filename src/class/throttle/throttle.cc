@@ -64,6 +64,7 @@ class Throttle final : public StepClass<Throttle, ThrottlePad> {
       .min_consumers = 1,
       .max_consumers = 1,
       .policies = OpPolicies::handle_all(),
+      .payload = PayloadUse::moves,
       .parameters = kParameters,
   };
 

@@ -21,19 +21,6 @@ Entry* EntryList::pop() {
   return entry;
 }
 
-void EntryList::append(EntryList& other) {
-  if (other.empty()) return;
-  (first == nullptr ? first : last->next) = other.first;
-  last = other.last;
-  other = {};
-}
-
-void EntryList::prepend(EntryList& other) {
-  other.append(*this);
-  *this = other;
-  other = {};
-}
-
 Journal::Journal(std::uint32_t sector_bytes, std::uint64_t room_bytes, std::uint64_t most_bytes)
     : sector_bytes_(sector_bytes),
       room_bytes_(room_bytes),

@@ -1,9 +1,9 @@
 // What is to go into the log: entries that wait for a flush, entries that have their place in the
 // log, and how far they are written.
 //
-//   a write ends  -> [unflushed, in order of completion]
-//   a flush comes -> takes those with it, and when it ends: -> [placed] -> written to the log
-//   FUA ends      ------------------------------------------> [placed]
+//   a write ends -> [ended, in that order]
+//   a flush ends -> those that had ended when it came ---------> [placed] -> written to the log
+//   FUA ends     -> those up to the last that it overwrites ---> [placed]
 //
 // THREAD: the geom's worker.
 #pragma once
@@ -25,12 +25,13 @@ struct Entry {
   std::vector<std::byte> bytes;  // its sector, and what was written where that is no zeros
   std::uint64_t zeros = 0;       // bytes of zeros behind them
   std::uint64_t at = 0;          // its place in the log, once it has one
+  std::uint64_t number = 0;      // of a change that has ended, in the order of ends
   Entry* next = nullptr;         // in an EntryList
 
   std::uint64_t length() const { return bytes.size() + zeros; }
 };
 
-// A row of entries; trivial, so that a pad can hold one. Owns them.
+// A row of entries. Owns them.
 struct EntryList {
   Entry* first;
   Entry* last;
@@ -38,9 +39,6 @@ struct EntryList {
   bool empty() const { return first == nullptr; }
   void push(Entry* entry);
   Entry* pop();  // null when empty
-  // Puts `other` before, or behind, what is here, and empties it.
-  void prepend(EntryList& other);
-  void append(EntryList& other);
 };
 
 // A part of an entry, or of the superblock, on its way into the log.

@@ -1,13 +1,16 @@
 // write_log: every change of a device also goes into a log on a second device, in the format of
 // dm-log-writes and in its order: a write is logged when it has ended and a flush that was asked
-// for after that has ended too; FUA writes as soon as they have ended.
+// for after that has ended too; FUA writes as soon as they have ended, but behind what they have
+// overwritten.
 //
 // Of the requests whose end puts entries into the log, one at a time is the writer: it writes, in
 // rounds, whatever has its place in the log, then the superblock. The others wait; who is left when
 // a writer is done, or was cancelled, is asked again and becomes the next.
 //
 // Invariants: (1) a request that waits is in `waiting_` and held; (2) there is a writer whenever
-// something waits; (3) `pad.entry` and `pad.covered` are owned by the request until it ends.
+// something waits; (3) `pad.entry` is owned by the request until it ends; (4) changes that have
+// ended go from the front of `ended_` into the log, so that of two on one sector the later is
+// behind.
 #include <array>
 #include <atomic>
 #include <charconv>
@@ -58,10 +61,10 @@ std::string_view to_string(Stopped why) {
 }
 
 struct LogPad {
-  Entry* entry;         // of a change or a flush, until it has its place; null: not logged
-  EntryList covered;    // by a flush
-  std::uint64_t until;  // how many entries the log must count before the request ends
-  bool logs;            // its own end is done, its entries are in the journal
+  Entry* entry;          // of a change or a flush, until it has its place; null: not logged
+  std::uint64_t covers;  // a flush: changes that had ended when it came, up to this number
+  std::uint64_t until;   // how many entries the log must count before the request ends
+  bool logs;             // its own end is done, its entries are in the journal
 };
 
 // THREAD: the geom's worker alone, but for what status() reads.
@@ -82,7 +85,7 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
         marks_(parameters.flag("marks")),
         log_bytes_(room_bytes),
         journal_(sector_bytes, room_bytes, parameters.number("buffer")) {}
-  ~WriteLog() override { journal_.drop(unflushed_); }
+  ~WriteLog() override { journal_.drop(ended_); }
 
   static Result<GeomPlan> create(const CreateArguments& arguments) {
     const ConsumerView& data = arguments.consumers[kData];
@@ -133,22 +136,24 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
     pad = {};
     if (bio.op == Op::read || !logging()) return Verdict::forward(kData);
     pad.entry = journal_.make(header_of(bio), bio.op == Op::write ? &bio.payload : nullptr);
-    if (pad.entry == nullptr) {
-      stop(Stopped::buffer);
-    } else if (bio.op == Op::flush) {
-      std::swap(pad.covered, unflushed_);
-    }
+    if (pad.entry == nullptr) stop(Stopped::buffer);
+    pad.covers = ends_;
     return Verdict::forward(kData);
   }
 
   Verdict on_complete(Bio& bio, LogPad& pad, Context& cx) noexcept {
     if (pad.logs) return writer_ == &bio ? end_round(bio, pad, cx) : write(bio, pad, cx);
     if (pad.entry == nullptr) return Verdict::done();
-    if (!bio.ok() || !logging()) return keep_out(pad);
-    if (bio.op != Op::flush && !bio.fua()) {
-      unflushed_.push(pad.entry);
+    if (!bio.ok() || !logging()) {
+      journal_.drop(pad.entry);
       return Verdict::done();
     }
+    if (bio.op != Op::flush && !bio.fua()) {
+      pad.entry->number = ++ends_;
+      ended_.push(pad.entry);
+      return Verdict::done();
+    }
+    if (bio.op != Op::flush) pad.covers = overwritten_by(*pad.entry);
     place(pad);
     return write(bio, pad, cx);
   }
@@ -167,7 +172,7 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
   void stop(Stopped why) noexcept {
     Stopped expected = Stopped::no;
     stopped_.compare_exchange_strong(expected, why, std::memory_order_relaxed);
-    journal_.drop(unflushed_);
+    journal_.drop(ended_);
   }
 
   Header header_of(const Bio& bio) const noexcept {
@@ -178,34 +183,44 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
     return header;
   }
 
-  // The request failed, or logging stopped: its entry is dropped. What a flush should have made
-  // durable waits for the next one.
-  Verdict keep_out(LogPad& pad) noexcept {
-    journal_.drop(pad.entry);
-    if (logging()) {
-      unflushed_.prepend(pad.covered);
-    } else {
-      journal_.drop(pad.covered);
+  // The number of the last change that has ended and lies where `fua` has written: it must not be
+  // replayed over that. The disk has what it holds there; what went before it goes with it, for the
+  // same reason.
+  std::uint64_t overwritten_by(const Entry& fua) const noexcept {
+    const std::uint64_t begin = fua.header.sector, end = begin + fua.header.sectors;
+    std::uint64_t last = 0;
+    for (const Entry* each = ended_.first; each != nullptr; each = each->next) {
+      const Header& header = each->header;
+      if (header.sector < end && begin < header.sector + header.sectors) last = each->number;
     }
-    return Verdict::done();
+    return last;
   }
 
+  // Into the log, in this order: changes that have ended, up to pad.covers; the request itself.
   void place(LogPad& pad) noexcept {
     bool room = true;
     const bool flush = pad.entry->header.has(write_log::kFlushFlag);
-    pad.covered.push(pad.entry);
-    if (flush && marks_) {
-      char* const digits = mark_.data() + kMarkWord.copy(mark_.data(), mark_.size());
-      const char* end = std::to_chars(digits, mark_.data() + mark_.size(), ++flushes_).ptr;
-      Entry* mark = journal_.make_mark({mark_.data(), end});
-      if (mark != nullptr) pad.covered.push(mark);
+    while (room && !ended_.empty() && ended_.first->number <= pad.covers) {
+      room = journal_.place(ended_.pop());
     }
-    while (room && !pad.covered.empty()) room = journal_.place(pad.covered.pop());
-    journal_.drop(pad.covered);
+    if (room) {
+      room = journal_.place(pad.entry);
+    } else {
+      journal_.drop(pad.entry);
+    }
+    if (room && flush && marks_) room = place_mark();
     if (!room) stop(Stopped::full);
     pad.entry = nullptr;
     pad.logs = true;
     pad.until = journal_.placed();
+  }
+
+  // Without memory for it there is none.
+  bool place_mark() noexcept {
+    char* const digits = mark_.data() + kMarkWord.copy(mark_.data(), mark_.size());
+    const char* end = std::to_chars(digits, mark_.data() + mark_.size(), ++flushes_).ptr;
+    Entry* mark = journal_.make_mark({mark_.data(), end});
+    return mark == nullptr || journal_.place(mark);
   }
 
   // Makes `bio` the writer, or lets it wait for the one that there is.
@@ -282,7 +297,8 @@ class WriteLog final : public StepClass<WriteLog, LogPad> {
   const bool marks_;
   std::atomic<std::uint64_t> log_bytes_;  // its size at the moment
   Journal journal_;
-  EntryList unflushed_{};
+  EntryList ended_{};
+  std::uint64_t ends_ = 0;  // of changes that wait for a flush, or waited
   Bio* writer_ = nullptr;
   List<Bio, &Bio::queue> waiting_;
   std::array<Segment, Journal::kMaxPieces> segments_;

@@ -249,6 +249,50 @@ TEST(WriteLog, fua_goes_before_what_waits_for_a_flush) {
   EXPECT_EQ(ordered.logged(), "A2 W1 F");
 }
 
+// A replay must not bring back what a FUA write has overwritten; what ended before that goes along.
+TEST(WriteLog, fua_goes_behind_what_it_has_overwritten) {
+  Ordered ordered;
+  auto bytes = pattern(512);
+  Channel& channel = ordered.device.channel();
+  for (const std::uint64_t sector : {1, 2, 3}) {
+    Async write(channel, Op::write, sector * 512, bytes);
+    ordered.end(sector);
+    write.wait();
+  }
+  Async flush(channel, Op::flush, 0, 0);
+  ordered.wait_for(Ordered::kFlushKey);
+  Async fua(channel, Op::write, 1024, bytes, kFua);
+  ordered.end(2);
+  EXPECT_EQ(fua.wait(), Errc::ok);
+  EXPECT_EQ(ordered.logged(), "W1 W2 A2");
+  ordered.end(Ordered::kFlushKey);
+  EXPECT_EQ(flush.wait(), Errc::ok);
+  EXPECT_EQ(ordered.logged(), "W1 W2 A2 W3 F");
+}
+
+TEST(WriteLog, a_flush_that_overtakes_another_logs_what_both_cover) {
+  Ordered ordered;
+  auto bytes = pattern(512);
+  Channel& channel = ordered.device.channel();
+  Async one(channel, Op::write, 512, bytes);
+  ordered.end(1);
+  one.wait();
+  Async slow(channel, Op::flush, 0, 0);
+  ordered.wait_for(Ordered::kFlushKey);
+  const auto first = ordered.held.extract(Ordered::kFlushKey);
+  Async two(channel, Op::write, 512, bytes);
+  ordered.end(1);
+  two.wait();
+  Async fast(channel, Op::flush, 0, 0);
+  ordered.end(Ordered::kFlushKey);
+  EXPECT_EQ(fast.wait(), Errc::ok);
+  EXPECT_EQ(ordered.logged(), "W1 W1 F");
+  ordered.held[Ordered::kFlushKey] = first.mapped();
+  ordered.end(Ordered::kFlushKey);
+  EXPECT_EQ(slow.wait(), Errc::ok);
+  EXPECT_EQ(ordered.logged(), "W1 W1 F F");
+}
+
 TEST(WriteLog, what_failed_is_not_logged_and_a_failed_flush_logs_nothing) {
   Ordered ordered;
   auto bytes = pattern(512);

@@ -14,13 +14,13 @@
 #include <cerrno>
 #include <utility>
 
+#include "export/nbd/file_reply.h"
+
 namespace ashlar::nbd {
 
 namespace {
 
-// Whether the system tells how much of what was sent the peer has received: of a TCP socket it
-// tells what the peer's system has, which is another thing.
-bool tells_unread(int fd) noexcept {
+bool is_unix_socket(int fd) noexcept {
   int domain = 0;
   socklen_t length = sizeof(domain);
   return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
@@ -29,13 +29,16 @@ bool tells_unread(int fd) noexcept {
 }  // namespace
 
 Connection::Connection(ConnectionOwner& owner, SessionMemory& memory, Lane& lane,
-                       const Exports& exports, int fd)
+                       const Exports& exports, int fd,
+                       std::optional<std::uint32_t> least_file_reply)
     : owner_(owner),
       memory_(memory),
       lane_(lane),
       exports_(exports),
       fd_(fd),
-      tells_unread_(tells_unread(fd)) {
+      is_unix_(is_unix_socket(fd)),
+      least_file_reply_(
+          least_file_reply.value_or(is_unix_ ? kLeastFileReplyUnix : kNoFileReplies)) {
   ExportDirectory& directory = *this;
   negotiation_.emplace(directory);
 }
@@ -184,7 +187,8 @@ bool Connection::send_negotiation() noexcept {
 
 void Connection::enter_transmission() noexcept {
   if (deadline_.armed) lane_.disarm(deadline_);
-  auto session = Session::open(*this, memory_, lane_, std::move(device_), negotiation_->chosen());
+  auto session = Session::open(*this, memory_, lane_, std::move(device_), negotiation_->chosen(),
+                               least_file_reply_);
   if (!session) return close(session.error().message);
   export_name_ = negotiation_->chosen().info.name;
   session_ = *std::move(session);
@@ -200,11 +204,12 @@ void Connection::receive_requests() noexcept {
   received_ = true;
 }
 
-// What is unread is asked for before the replies go: they would be unread all.
+// What is unread is asked for before the replies go: they would be unread all. Of a unix socket
+// only: of a TCP socket the system tells what the peer's system has not received.
 std::uint64_t Connection::rest_ns() noexcept {
   if (!std::exchange(received_, false) || !session_->caught_up()) return 0;
   const std::uint64_t before = std::exchange(settled_requests_, session_->requests());
-  if (!tells_unread_ || !pacing_.wants_unread()) return 0;
+  if (!is_unix_ || !pacing_.wants_unread()) return 0;
   int unread_bytes = 0;
   if (ioctl(fd_, SIOCOUTQ, &unread_bytes) != 0 || unread_bytes < 0) return 0;
   return pacing_.rest(static_cast<std::uint32_t>(settled_requests_ - before),

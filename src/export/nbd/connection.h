@@ -34,8 +34,9 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   static constexpr std::uint64_t kNegotiationNs = 30'000'000'000;
 
   // Owns `fd`, a connected, non-blocking socket. The rest must outlive the connection.
+  // `least_file_reply` as in ServerOptions.
   Connection(ConnectionOwner& owner, SessionMemory& memory, Lane& lane, const Exports& exports,
-             int fd);
+             int fd, std::optional<std::uint32_t> least_file_reply);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   // REQUIRES: finished().
@@ -90,7 +91,8 @@ class Connection final : public Watcher, private SessionOwner, private ExportDir
   Lane& lane_;
   const Exports& exports_;
   int fd_;
-  const bool tells_unread_;  // SIOCOUTQ means something
+  const bool is_unix_;
+  const std::uint32_t least_file_reply_;
   bool watched_ = false;
   std::uint32_t events_ = 0;  // that the lane watches for
   Timer deadline_;

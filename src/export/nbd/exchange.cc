@@ -26,6 +26,8 @@ void ExchangePool::put(Exchange& exchange) noexcept {
   exchange.request.payload = WritePayload{};
   exchange.read_buffer.reset();
   exchange.failure.reset();
+  exchange.file = FileRange{};
+  exchange.fetching = false;
   idle_.push_front(exchange);
 }
 

@@ -40,7 +40,8 @@ Result<std::unique_ptr<Server>> Server::start(const Exports& exports, ServerOpti
   const unsigned processors = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxLanes);
   const unsigned lanes = server->options_.lanes > 0 ? server->options_.lanes : processors;
   for (unsigned i = 0; i < lanes; ++i) {
-    auto lane = ServerLane::start(exports, server->options_.engine, server->options_.log);
+    const ServerOptions& wanted = server->options_;
+    auto lane = ServerLane::start(exports, wanted.engine, wanted.log, wanted.least_file_reply);
     if (!lane) return lane.error();
     server->lanes_.push_back(*std::move(lane));
   }

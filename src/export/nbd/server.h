@@ -11,6 +11,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct ServerOptions {
   unsigned lanes = 0;                    // threads; 0: one for each processor, at most kMaxLanes
   EngineOptions engine{};
   ServerLog log{};
+  // Reads so long are answered from the page cache where they can be (file_reply.h). Nothing: as
+  // is best for the socket; another number, or kNoFileReplies, is for measuring.
+  std::optional<std::uint32_t> least_file_reply{};
 };
 
 class Server {

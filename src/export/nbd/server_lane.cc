@@ -1,6 +1,7 @@
 // A thread of the server; see server_lane.h.
 #include "export/nbd/server_lane.h"
 
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -15,17 +16,26 @@ constexpr int kStopPollMs = 50;
 // Rests are shorter than the 50 µs that the system would add to them otherwise (pacing.h).
 constexpr unsigned long kTimerSlackNs = 1'000;
 
+// sendfile(2) to a client that is gone raises it, in the thread that calls.
+void block_sigpipe() noexcept {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
 }  // namespace
 
-Result<std::unique_ptr<ServerLane>> ServerLane::start(const Exports& exports,
-                                                      const EngineOptions& engine,
-                                                      const ServerLog& log) {
-  std::unique_ptr<ServerLane> server(new ServerLane(exports, log));
+Result<std::unique_ptr<ServerLane>> ServerLane::start(
+    const Exports& exports, const EngineOptions& engine, const ServerLog& log,
+    std::optional<std::uint32_t> least_file_reply) {
+  std::unique_ptr<ServerLane> server(new ServerLane(exports, log, least_file_reply));
   std::promise<Result<void>> ready;
   std::future<Result<void>> answer = ready.get_future();
   // A lane belongs to the thread that makes it.
   server->thread_ = std::thread([self = server.get(), &engine, &ready] {
     prctl(PR_SET_TIMERSLACK, kTimerSlackNs, 0, 0, 0);
+    block_sigpipe();
     auto lane = Lane::create({.engine = engine, .clock = nullptr});
     if (!lane) return ready.set_value(lane.error());
     self->lane_ = *std::move(lane);
@@ -73,7 +83,8 @@ void ServerLane::begin(int fd) {
     return;
   }
   ConnectionOwner& owner = *this;
-  connections_.push_back(std::make_unique<Connection>(owner, memory_, *lane_, exports_, fd));
+  connections_.push_back(
+      std::make_unique<Connection>(owner, memory_, *lane_, exports_, fd, least_file_reply_));
   Connection& connection = *connections_.back();
   if (!connection.start()) remove(connection);
 }

@@ -27,7 +27,8 @@ class ServerLane final : private ConnectionOwner {
   // Errors: what Lane::create says.
   static Result<std::unique_ptr<ServerLane>> start(const Exports& exports,
                                                    const EngineOptions& engine,
-                                                   const ServerLog& log);
+                                                   const ServerLog& log,
+                                                   std::optional<std::uint32_t> least_file_reply);
   ServerLane(const ServerLane&) = delete;
   ServerLane& operator=(const ServerLane&) = delete;
   // Stops.
@@ -43,7 +44,9 @@ class ServerLane final : private ConnectionOwner {
   std::uint32_t connections() const noexcept { return count_.load(std::memory_order_relaxed); }
 
  private:
-  ServerLane(const Exports& exports, const ServerLog& log) : exports_(exports), log_(log) {}
+  ServerLane(const Exports& exports, const ServerLog& log,
+             std::optional<std::uint32_t> least_file_reply)
+      : exports_(exports), log_(log), least_file_reply_(least_file_reply) {}
 
   void on_connection_ready(Connection& connection) noexcept override;
   void run();
@@ -55,6 +58,7 @@ class ServerLane final : private ConnectionOwner {
 
   const Exports& exports_;
   const ServerLog& log_;
+  const std::optional<std::uint32_t> least_file_reply_;
   std::thread thread_;
   std::atomic<std::uint32_t> count_{0};  // connections that are here or on their way
 

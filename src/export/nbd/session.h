@@ -4,9 +4,10 @@
 //
 // Requests run concurrently and are answered in the order in which they end. The payload of a write
 // goes from the receive block to the device and that of a read from its buffer to the socket,
-// without a copy in between. What is under way for one client is bounded: beyond kMaxRequests or
-// kMaxBytes nothing more is taken from its socket, so a client that reads its replies slowly waits
-// for itself and holds up nobody else.
+// without a copy in between; a long read of a plain file that is in the page cache goes to the
+// socket by itself (file_reply.h), and its reply is ready at once. What is under way for one client
+// is bounded: beyond kMaxRequests or kMaxBytes nothing more is taken from its socket, so a client
+// that reads its replies slowly waits for itself and holds up nobody else.
 //
 // THREAD: one lane's.
 #pragma once
@@ -48,10 +49,12 @@ class Session final : private DeviceWatcher {
   // Payload of requests that were not answered yet: two of the longest.
   static constexpr std::uint64_t kMaxBytes = 2 * std::uint64_t{kMaxPayloadBytes};
 
-  // Opens a channel of `device` on `lane`. Errors: no_memory.
+  // Opens a channel of `device` on `lane`. Reads of `least_file_reply` bytes and more are answered
+  // from files where they can be. Errors: no_memory.
   static Result<std::unique_ptr<Session>> open(SessionOwner& owner, SessionMemory& memory,
                                                Lane& lane, std::unique_ptr<Device> device,
-                                               const ChosenExport& chosen);
+                                               const ChosenExport& chosen,
+                                               std::uint32_t least_file_reply);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   // REQUIRES: idle().
@@ -91,7 +94,7 @@ class Session final : private DeviceWatcher {
 
  private:
   Session(SessionOwner& owner, SessionMemory& memory, std::unique_ptr<Device> device,
-          const RequestRules& rules) noexcept;
+          const RequestRules& rules, std::uint32_t least_file_reply) noexcept;
 
   // The protocol has no word for a new size: a client that learns of it otherwise may use it.
   void on_program(const Program& program) noexcept override;
@@ -103,13 +106,21 @@ class Session final : private DeviceWatcher {
   void decode() noexcept;
   bool decode_one() noexcept;
   void start(Exchange& exchange) noexcept;
+  bool reply_from_file(Exchange& exchange) noexcept;
   bool prepare_bio(Exchange& exchange) noexcept;
+  void submit(Exchange& exchange) noexcept;
   void cancel_all() noexcept;
   static void end_io(Bio& bio) noexcept;
   void finish(Exchange& exchange) noexcept;
+  void fetched(Exchange& exchange, bool ok) noexcept;
   void fail(Exchange& exchange, Bio& bio) noexcept;
   void reply_success(Exchange& exchange) noexcept;
   void reply_error(Exchange& exchange, const Refusal& refusal) noexcept;
+  void send_memory(int fd) noexcept;
+  void send_from_file(int fd, const FileRange& range) noexcept;
+  void fetch_first() noexcept;
+  void let_go_of_file(Exchange& exchange) noexcept;
+  void put_all(ExchangeList& done) noexcept;
 
   SessionOwner& owner_;
   SessionMemory& memory_;
@@ -118,11 +129,13 @@ class Session final : private DeviceWatcher {
   RequestDecoder decoder_;
   SessionState state_ = SessionState::open;
   bool output_blocked_ = false;
+  bool stale_ = false;  // replies wait since before: pages of their files may have left the cache
   const char* reason_ = "";
   bool backlog_ = false;  // decoding stopped because the session was full
   std::uint32_t in_flight_count_ = 0;
   std::uint64_t in_flight_bytes_ = 0;  // payload of these
   std::uint64_t requests_ = 0;
+  std::uint32_t least_file_reply_;
   ExchangeList in_flight_;
   ReplyQueue replies_;
 };

@@ -1,0 +1,597 @@
+// Invariants: (1) a block is in the table of its shard only; (2) buffers belong to no shard: a free
+// one goes wherever it is needed; (3) reserved pins + the most that may be dirty = all buffers, so
+// that whoever has reserved finds one; (4) locks nest shard -> {order, free}, and clean -> shard.
+#include "cache/buffer_cache.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "cache/buffer.h"
+
+namespace ashlar::cache {
+namespace {
+
+// Neighbours that share a shard, so that a run is found under one lock.
+constexpr std::uint64_t kNeighbours = DirtyRun::kMost;
+
+constexpr LockClass kShardLock{"cache.shard"};
+
+std::uint64_t mixed(std::uint64_t key) noexcept {
+  key *= 0x9e3779b97f4a7c15u;
+  return key ^ key >> 32;
+}
+
+bool within_blocks(Extent blocks, std::uint64_t block) noexcept {
+  return block - blocks.offset < blocks.length;
+}
+
+}  // namespace
+
+struct alignas(64) BufferCache::Shard {
+  Shard(std::uint64_t expected, std::uint64_t rows) : policy(expected), table(rows) {}
+
+  Buffer*& row_of(std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
+    return table[mixed(block) >> 20 & (table.size() - 1)];
+  }
+
+  Buffer* find(std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
+    Buffer* at = row_of(block);
+    while (at != nullptr && at->block != block) at = at->next;
+    return at;
+  }
+
+  void insert(Buffer& buffer, std::uint64_t block) noexcept ASHLAR_REQUIRES(mutex) {
+    buffer.block = block;
+    buffer.next = row_of(block);
+    row_of(block) = &buffer;
+    policy.insert(buffer);
+  }
+
+  // Out of the table; it was taken out of the policy.
+  void erase(Buffer& buffer) noexcept ASHLAR_REQUIRES(mutex) {
+    Buffer** at = &row_of(buffer.block);
+    while (*at != &buffer) at = &(*at)->next;
+    *at = buffer.next;
+    buffer.next = nullptr;
+    buffer.error = Errc::ok;
+    buffer.valid = false;
+  }
+
+  Buffer* evict() noexcept ASHLAR_REQUIRES(mutex) {
+    Buffer* const gone = policy.evict([](const Buffer& each) { return each.idle(); });
+    if (gone == nullptr) return nullptr;
+    erase(*gone);
+    ++counts.evicted;
+    return gone;
+  }
+
+  Mutex mutex{kShardLock};
+  S3Fifo<Buffer> policy ASHLAR_GUARDED_BY(mutex);
+  std::vector<Buffer*> table ASHLAR_GUARDED_BY(mutex);
+  List<Buffer, &Buffer::dirty_link> dirty ASHLAR_GUARDED_BY(mutex);  // the longest dirty first
+  CacheCounts counts ASHLAR_GUARDED_BY(mutex);
+};
+
+// --- making
+// ---------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<BufferCache>> BufferCache::create(const CacheOptions& options) {
+  const std::uint64_t block = options.block_bytes;
+  const std::uint64_t count = block == 0 ? 0 : options.memory_bytes / block;
+  if (block == 0 || block % 512 != 0 || count < 2 ||
+      options.dirty_bytes > options.memory_bytes / 2 || options.shards == 0 ||
+      (options.shards & (options.shards - 1)) != 0) {
+    return make_error(Errc::invalid, "a cache of {} bytes in blocks of {}, {} dirty, {} shards",
+                      options.memory_bytes, block, options.dirty_bytes, options.shards);
+  }
+  try {
+    return std::unique_ptr<BufferCache>(new BufferCache(options));
+  } catch (const std::bad_alloc&) {
+    return make_error(Errc::no_memory, "no memory for a cache of {} bytes", options.memory_bytes);
+  }
+}
+
+BufferCache::BufferCache(const CacheOptions& options)
+    : block_bytes_(options.block_bytes),
+      dirty_most_(options.dirty_bytes / options.block_bytes),
+      room_total_(options.memory_bytes / options.block_bytes - dirty_most_),
+      memory_(nullptr, [](std::byte* all) { std::free(all); }) {
+  const std::uint64_t count = room_total_ + dirty_most_;
+  memory_.reset(
+      static_cast<std::byte*>(std::aligned_alloc(4096, align_up(count * block_bytes_, 4096))));
+  if (memory_ == nullptr) throw std::bad_alloc();
+  buffers_ = std::make_unique<Buffer[]>(count);
+  std::uint64_t rows = 1;
+  while (rows * options.shards < count * 2) rows *= 2;
+  for (std::uint32_t i = 0; i < options.shards; ++i) {
+    shards_.push_back(std::make_unique<Shard>(count / options.shards + 1, rows));
+  }
+  const MutexLock room(room_mutex_);
+  room_ = room_total_;
+  const MutexLock lock(free_mutex_);
+  for (std::uint64_t i = count; i > 0; --i) {
+    Buffer& each = buffers_[i - 1];
+    each.data = memory_.get() + (i - 1) * block_bytes_;
+    each.next = std::exchange(free_, &each);
+  }
+}
+
+BufferCache::~BufferCache() {
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    for (Buffer* each : shard->table) {
+      for (; each != nullptr; each = each->next) {
+        ASHLAR_ASSERT(each->latch.load() == 0 && each->waiters.empty());
+        if (each->dirty) each->dirty_link.unlink();
+        shard->policy.remove(*each);
+      }
+    }
+  }
+}
+
+BufferCache::Shard& BufferCache::shard_of(std::uint64_t block) noexcept {
+  return *shards_[mixed(block / kNeighbours) & (shards_.size() - 1)];
+}
+
+// --- room
+// -----------------------------------------------------------------------------------------
+
+bool BufferCache::reserve(std::uint64_t count, Waiter& waiter) noexcept {
+  ASHLAR_ASSERT(count <= room_total_);
+  const MutexLock lock(room_mutex_);
+  if (room_ >= count && room_waiters_.empty()) {
+    room_ -= count;
+    return true;
+  }
+  waiter.count_ = count;
+  enqueue(waiter, room_waiters_, room_mutex_);
+  return false;
+}
+
+void BufferCache::unreserve(std::uint64_t count) noexcept {
+  Waiters woken;
+  {
+    const MutexLock lock(room_mutex_);
+    room_ += count;
+    ASHLAR_ASSERT(room_ <= room_total_);
+    while (!room_waiters_.empty() && room_waiters_.front().count_ <= room_) {
+      room_ -= room_waiters_.front().count_;
+      chosen(room_waiters_.front(), woken);
+    }
+  }
+  wake_all(woken);
+}
+
+void BufferCache::wake_all(Waiters& woken) noexcept {
+  while (Waiter* each = woken.pop_front()) each->wake(*each);
+}
+
+// Both REQUIRE the guard of the list.
+void BufferCache::enqueue(Waiter& waiter, Waiters& list, Mutex& guard) noexcept {
+  waiter.guard_ = &guard;
+  waiter.waits_ = true;
+  list.push_back(waiter);
+}
+
+void BufferCache::chosen(Waiter& waiter, Waiters& woken) noexcept {
+  waiter.waits_ = false;
+  waiter.link_.unlink();
+  woken.push_back(waiter);
+}
+
+bool BufferCache::forget(Waiter& waiter) noexcept {
+  Mutex* const guard = waiter.guard_;
+  if (guard == nullptr) return false;
+  {
+    const MutexLock lock(*guard);
+    if (!waiter.waits_) return false;
+    waiter.waits_ = false;
+    waiter.link_.unlink();
+  }
+  // Those behind one who wanted much may have enough.
+  if (guard == &room_mutex_) unreserve(0);
+  return true;
+}
+
+// --- buffers
+// --------------------------------------------------------------------------------------
+
+// A buffer that is nobody's; null: none in this shard. REQUIRES: the shard's lock, as all that
+// takes a shard; a header that does not know Shard cannot say it to the analysis.
+ASHLAR_NO_THREAD_ANALYSIS Buffer* BufferCache::spare(Shard& shard) noexcept {
+  {
+    const MutexLock lock(free_mutex_);
+    if (Buffer* const first = free_) {
+      free_ = std::exchange(first->next, nullptr);
+      return first;
+    }
+  }
+  return shard.evict();
+}
+
+// One of another shard's. REQUIRES: no shard is locked.
+Buffer* BufferCache::steal(const Shard& from_others_than) noexcept {
+  for (const auto& each : shards_) {
+    if (each.get() == &from_others_than) continue;
+    const MutexLock lock(each->mutex);
+    if (Buffer* const gone = each->evict()) return gone;
+  }
+  return nullptr;
+}
+
+void BufferCache::give_back(Buffer& buffer) noexcept {
+  const MutexLock lock(free_mutex_);
+  buffer.next = std::exchange(free_, &buffer);
+}
+
+Get BufferCache::get(std::uint64_t block, Access access, Waiter& waiter) noexcept {
+  Shard& shard = shard_of(block);
+  MutexLock lock(shard.mutex);
+  for (;;) {
+    if (Buffer* const there = shard.find(block)) {
+      S3Fifo<Buffer>::hit(*there);
+      return take(shard, *there, access, waiter);
+    }
+    Buffer* fresh = spare(shard);
+    if (fresh == nullptr) {
+      lock.unlock();
+      fresh = steal(shard);
+      lock.lock();
+      if (fresh == nullptr) continue;  // somebody is about to give one back, as invariant 3 says
+      if (shard.find(block) != nullptr) {
+        give_back(*fresh);
+        continue;
+      }
+    }
+    shard.insert(*fresh, block);
+    ++shard.counts.misses;
+    fresh->latch.store(Buffer::kAlone, std::memory_order_relaxed);
+    return grant(*fresh, access);
+  }
+}
+
+// The latch of a buffer that is there, or a place in its queue.
+ASHLAR_NO_THREAD_ANALYSIS Get BufferCache::take(Shard& shard, Buffer& buffer, Access access,
+                                                Waiter& waiter) noexcept {
+  if (buffer.waiters.empty()) {
+    buffer.latch.fetch_and(~Buffer::kWaited, std::memory_order_acquire);
+    const bool shared = access == Access::read && buffer.valid;
+    for (int tries = 0; tries < 2; ++tries) {
+      const std::uint32_t latch = buffer.latch.load(std::memory_order_acquire);
+      const bool free =
+          (latch & (shared ? Buffer::kAlone : Buffer::kAlone | Buffer::kReaders)) == 0;
+      if (free) {
+        buffer.latch.fetch_and(~Buffer::kWaited, std::memory_order_relaxed);
+        buffer.latch.fetch_add(shared ? 1 : Buffer::kAlone, std::memory_order_acquire);
+        if (buffer.valid) {
+          ++shard.counts.hits;
+        } else {
+          ++shard.counts.misses;
+        }
+        return grant(buffer, access);
+      }
+      // Who lets go from now on hands it on; who has done so meanwhile has not seen us.
+      buffer.latch.fetch_or(Buffer::kWaited, std::memory_order_acq_rel);
+    }
+  }
+  waiter.access_ = access;
+  enqueue(waiter, buffer.waiters, shard.mutex);
+  return {};
+}
+
+// What one gets who has just taken the latch as `access` wants it, or alone where it is not valid.
+Get BufferCache::grant(Buffer& buffer, Access access) noexcept {
+  Get got;
+  const bool alone = access != Access::read || !buffer.valid;
+  const bool fills = access != Access::replace && !buffer.valid;
+  got.kind = fills ? Get::Kind::fill : Get::Kind::ready;
+  got.pin = Pin(*this, buffer, alone);
+  if (access == Access::replace) buffer.valid = false;
+  return got;
+}
+
+// The latch is free, or has readers: those whose turn it is get it. REQUIRES: the shard's lock.
+void BufferCache::hand_on(Shard& shard, Buffer& buffer, Errc error, Waiters& woken) noexcept {
+  static_cast<void>(shard);
+  // A fill that failed: who waited for these bytes waits no more.
+  for (Waiter* at = error == Errc::ok || buffer.waiters.empty() ? nullptr : &buffer.waiters.front();
+       at != nullptr;) {
+    Waiter* const next = buffer.waiters.next(*at);
+    if (at->access_ != Access::replace) {
+      at->got = Get{Get::Kind::failed, error, {}};
+      chosen(*at, woken);
+    }
+    at = next;
+  }
+  while (!buffer.waiters.empty()) {
+    Waiter& first = buffer.waiters.front();
+    const std::uint32_t latch = buffer.latch.load(std::memory_order_acquire);
+    const bool shared = first.access_ == Access::read && buffer.valid;
+    if ((latch & (shared ? Buffer::kAlone : Buffer::kAlone | Buffer::kReaders)) != 0) return;
+    buffer.latch.fetch_add(shared ? 1 : Buffer::kAlone, std::memory_order_acquire);
+    first.got = grant(buffer, first.access_);
+    chosen(first, woken);
+  }
+  buffer.latch.fetch_and(~Buffer::kWaited, std::memory_order_relaxed);
+}
+
+void BufferCache::let_go(Buffer& buffer, bool alone) noexcept {
+  const bool spoiled = alone && !buffer.valid;
+  if (!spoiled) {
+    const std::uint32_t mine = alone ? Buffer::kAlone : 1;
+    const std::uint32_t before = buffer.latch.fetch_sub(mine, std::memory_order_acq_rel);
+    const std::uint32_t left = before - mine;
+    if ((left & Buffer::kWaited) == 0 || (left & Buffer::kReaders) != 0) return;
+  }
+  Shard& shard = shard_of(buffer.block);
+  Waiters woken;
+  {
+    const MutexLock lock(shard.mutex);
+    if (spoiled) {
+      // Replaced and not made good: what it was is lost.
+      if (buffer.dirty) set_clean(shard, buffer);
+      buffer.latch.fetch_sub(Buffer::kAlone, std::memory_order_acq_rel);
+    }
+    hand_on(shard, buffer, Errc::ok, woken);
+  }
+  wake_all(woken);
+}
+
+void BufferCache::filled(Pin& pin, Access access, Errc error) noexcept {
+  ASHLAR_ASSERT(pin && pin.alone_ && !pin.buffer_->valid);
+  Buffer& buffer = *pin.buffer_;
+  Shard& shard = shard_of(buffer.block);
+  Waiters woken;
+  {
+    const MutexLock lock(shard.mutex);
+    buffer.error = error;
+    buffer.valid = error == Errc::ok;
+    if (error != Errc::ok) {
+      ++shard.counts.failed;
+      buffer.latch.fetch_sub(Buffer::kAlone, std::memory_order_acq_rel);
+      pin.buffer_ = nullptr;
+      hand_on(shard, buffer, error, woken);
+    } else if (access == Access::read) {
+      buffer.latch.fetch_sub(Buffer::kAlone - 1, std::memory_order_acq_rel);
+      pin.alone_ = false;
+      hand_on(shard, buffer, Errc::ok, woken);
+    }
+  }
+  wake_all(woken);
+}
+
+// --- pins
+// -----------------------------------------------------------------------------------------
+
+std::uint64_t Pin::block() const noexcept { return buffer_->block; }
+
+ByteView Pin::bytes() const noexcept { return {buffer_->data, cache_->block_bytes_}; }
+
+ByteSpan Pin::edit() noexcept {
+  ASHLAR_ASSERT(alone_);
+  return {buffer_->data, cache_->block_bytes_};
+}
+
+bool Pin::make_dirty() noexcept {
+  ASHLAR_ASSERT(alone_);
+  BufferCache& cache = *cache_;
+  BufferCache::Shard& shard = cache.shard_of(buffer_->block);
+  const MutexLock lock(shard.mutex);
+  if (!buffer_->dirty) {
+    if (cache.dirty_.fetch_add(1, std::memory_order_relaxed) >= cache.dirty_most_) {
+      cache.dirty_.fetch_sub(1, std::memory_order_relaxed);
+      return false;
+    }
+    buffer_->dirty = true;
+    buffer_->dirty_since = cache.dirtied_.fetch_add(1, std::memory_order_relaxed);
+    shard.dirty.push_back(*buffer_);
+  }
+  buffer_->valid = true;
+  return true;
+}
+
+void Pin::make_valid() noexcept {
+  ASHLAR_ASSERT(alone_);
+  BufferCache::Shard& shard = cache_->shard_of(buffer_->block);
+  const MutexLock lock(shard.mutex);
+  buffer_->valid = true;
+  buffer_->error = Errc::ok;
+  if (buffer_->dirty) cache_->set_clean(shard, *buffer_);
+}
+
+void Pin::share() noexcept {
+  ASHLAR_ASSERT(alone_ && buffer_->valid);
+  BufferCache::Shard& shard = cache_->shard_of(buffer_->block);
+  BufferCache::Waiters woken;
+  {
+    const MutexLock lock(shard.mutex);
+    buffer_->latch.fetch_sub(Buffer::kAlone - 1, std::memory_order_acq_rel);
+    alone_ = false;
+    cache_->hand_on(shard, *buffer_, Errc::ok, woken);
+  }
+  BufferCache::wake_all(woken);
+}
+
+void Pin::release() noexcept {
+  if (buffer_ == nullptr) return;
+  cache_->let_go(*std::exchange(buffer_, nullptr), alone_);
+}
+
+// --- write-back
+// -----------------------------------------------------------------------------------
+
+void BufferCache::set_clean(Shard& shard, Buffer& buffer) noexcept {
+  static_cast<void>(shard);
+  buffer.dirty = false;
+  buffer.dirty_link.unlink();
+  dirty_.fetch_sub(1, std::memory_order_relaxed);
+  forget_order(buffer.block);
+}
+
+bool BufferCache::order(std::uint64_t first, std::uint64_t then) noexcept {
+  if (first == then) return true;
+  Shard& shard = shard_of(first);
+  const MutexLock lock(shard.mutex);
+  const Buffer* const there = shard.find(first);
+  if (there == nullptr || !there->dirty) return true;
+  const MutexLock order(order_mutex_);
+  // Whatever must come before `first`, in turn: `then` may not be among it.
+  std::vector<std::uint64_t> found = {first};
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto [begin, end] = before_.equal_range(found[i]);
+    for (auto at = begin; at != end; ++at) {
+      if (at->second == then) return false;
+      if (std::find(found.begin(), found.end(), at->second) == found.end()) {
+        found.push_back(at->second);
+      }
+    }
+  }
+  before_.emplace(then, first);
+  orders_.store(before_.size(), std::memory_order_relaxed);
+  return true;
+}
+
+// REQUIRES: the lock of its shard, under which somebody orders it.
+bool BufferCache::waits_for_others(std::uint64_t block) noexcept {
+  if (orders_.load(std::memory_order_relaxed) == 0) return false;
+  const MutexLock lock(order_mutex_);
+  return before_.count(block) != 0;
+}
+
+// `block` has been written, or is lost: nobody waits for it any more.
+void BufferCache::forget_order(std::uint64_t block) noexcept {
+  if (orders_.load(std::memory_order_relaxed) == 0) return;
+  const MutexLock lock(order_mutex_);
+  std::erase_if(before_, [=](const auto& each) { return each.second == block; });
+  orders_.store(before_.size(), std::memory_order_relaxed);
+}
+
+bool BufferCache::take_dirty(Extent blocks, std::uint64_t until, std::uint32_t most,
+                             DirtyRun& run) noexcept {
+  const auto may_be_written = [&](const Buffer* each) {
+    return each != nullptr && each->dirty && !each->writing && each->dirty_since < until &&
+           within_blocks(blocks, each->block) && each->waiters.empty() &&
+           (each->latch.load(std::memory_order_acquire) & Buffer::kAlone) == 0 &&
+           !waits_for_others(each->block);
+  };
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    if (shard->dirty.empty()) continue;
+    Buffer* start = &shard->dirty.front();
+    while (start != nullptr && !may_be_written(start)) start = shard->dirty.next(*start);
+    if (start == nullptr) continue;
+    // Its neighbours, within the group that shares the shard.
+    const std::uint64_t group = start->block / kNeighbours;
+    std::uint64_t first = start->block;
+    std::uint64_t behind = first + 1;
+    const auto fits = [&](std::uint64_t block) ASHLAR_NO_THREAD_ANALYSIS {
+      return behind - first < most && block / kNeighbours == group &&
+             may_be_written(shard->find(block));
+    };
+    while (first > 0 && fits(first - 1)) --first;
+    while (fits(behind)) ++behind;
+    run.first = first;
+    run.pins.clear();
+    for (std::uint64_t block = first; block < behind; ++block) {
+      Buffer& each = *shard->find(block);
+      each.writing = true;
+      each.latch.fetch_add(1, std::memory_order_acquire);
+      run.pins.push_back(Pin(*this, each, false));
+    }
+    return true;
+  }
+  return false;
+}
+
+void BufferCache::written(DirtyRun& run, Errc error) noexcept {
+  ASHLAR_ASSERT(!run.pins.empty());
+  {
+    Shard& shard = shard_of(run.first);
+    const MutexLock lock(shard.mutex);
+    for (const Pin& pin : run.pins) {
+      Buffer& each = *pin.buffer_;
+      each.writing = false;
+      each.error = error;
+      if (error == Errc::ok) {
+        set_clean(shard, each);
+        ++shard.counts.written;
+      } else {
+        ++shard.counts.failed;
+      }
+    }
+  }
+  run.pins.clear();
+  Waiters woken;
+  {
+    const MutexLock lock(clean_mutex_);
+    while (!clean_waiters_.empty()) chosen(clean_waiters_.front(), woken);
+  }
+  wake_all(woken);
+}
+
+bool BufferCache::clean(Extent blocks, std::uint64_t until, Waiter& waiter) noexcept {
+  const MutexLock cleaning(clean_mutex_);
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    if (shard->dirty.empty()) continue;
+    for (Buffer* at = &shard->dirty.front(); at != nullptr; at = shard->dirty.next(*at)) {
+      if (at->dirty_since >= until || !within_blocks(blocks, at->block)) continue;
+      enqueue(waiter, clean_waiters_, clean_mutex_);
+      return false;
+    }
+  }
+  return true;
+}
+
+// --- the rest
+// -------------------------------------------------------------------------------------
+
+bool BufferCache::invalidate(Extent blocks) noexcept {
+  bool all = true;
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    for (Buffer*& row : shard->table) {
+      for (Buffer* each = row; each != nullptr;) {
+        Buffer* const next = each->next;
+        if (within_blocks(blocks, each->block)) {
+          const bool used = each->latch.load(std::memory_order_acquire) != 0;
+          all = all && !used;
+          if (!used) drop(*shard, *each);
+        }
+        each = next;
+      }
+    }
+  }
+  return all;
+}
+
+ASHLAR_NO_THREAD_ANALYSIS void BufferCache::drop(Shard& shard, Buffer& buffer) noexcept {
+  if (buffer.dirty) set_clean(shard, buffer);
+  shard.policy.remove(buffer);
+  shard.erase(buffer);
+  give_back(buffer);
+}
+
+Errc BufferCache::error_of(std::uint64_t block) noexcept {
+  Shard& shard = shard_of(block);
+  const MutexLock lock(shard.mutex);
+  const Buffer* const there = shard.find(block);
+  return there == nullptr ? Errc::ok : there->error;
+}
+
+CacheCounts BufferCache::counts() const noexcept {
+  CacheCounts all;
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    all.hits += shard->counts.hits;
+    all.misses += shard->counts.misses;
+    all.evicted += shard->counts.evicted;
+    all.written += shard->counts.written;
+    all.failed += shard->counts.failed;
+    all.held += shard->policy.size();
+  }
+  all.dirty = dirty_.load(std::memory_order_relaxed);
+  return all;
+}
+
+}  // namespace ashlar::cache
