@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "class/md/assembly.h"
-#include "class/md/bad_blocks.h"
-#include "class/md/bitmap.h"
+#include "md/assembly.h"
+#include "md/bad_blocks.h"
+#include "md/bitmap.h"
 
 namespace {
 

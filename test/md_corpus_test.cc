@@ -10,7 +10,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "class/md/assembly.h"
+#include "md/assembly.h"
 #include "test/command.h"
 #include "test/corpus.h"
 

@@ -2,7 +2,7 @@
 // loss, and refused with a sentence where they lie.
 // Method: superblocks written word by word at the offsets of linux/raid/md_p.h, with checksums
 // summed here; then one number changed at a time.
-#include "class/md/superblock.h"
+#include "md/superblock.h"
 
 #include <gtest/gtest.h>
 

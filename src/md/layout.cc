@@ -1,9 +1,9 @@
 // Chooses the layout of a level, and knows what each can lose.
-#include "class/md/layout.h"
+#include "md/layout.h"
 
 #include <algorithm>
 
-#include "class/md/superblock.h"
+#include "md/superblock.h"
 
 namespace ashlar::md {
 namespace {

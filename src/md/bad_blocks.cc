@@ -1,5 +1,5 @@
 // Bad blocks as the kernel keeps them.
-#include "class/md/bad_blocks.h"
+#include "md/bad_blocks.h"
 
 #include <algorithm>
 

@@ -5,7 +5,7 @@
 // bytes.
 #pragma once
 
-#include "class/md/superblock.h"
+#include "md/superblock.h"
 
 namespace ashlar::md {
 

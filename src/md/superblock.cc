@@ -1,9 +1,9 @@
 // Where superblocks lie, what is common to their versions, and the way in and out.
-#include "class/md/superblock.h"
+#include "md/superblock.h"
 
 #include <algorithm>
 
-#include "class/md/superblock_formats.h"
+#include "md/superblock_formats.h"
 
 namespace ashlar::md {
 namespace {

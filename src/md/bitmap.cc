@@ -1,5 +1,5 @@
 // Reads and writes the header of a bitmap, and turns bits into ranges.
-#include "class/md/bitmap.h"
+#include "md/bitmap.h"
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // Makes zones and ends from the sizes of members.
-#include "class/md/raid0_layout.h"
+#include "md/raid0_layout.h"
 
 namespace ashlar::md {
 namespace {

@@ -1,5 +1,5 @@
 // Assembles arrays. An Assembler does one array; what it decides of a candidate it says once.
-#include "class/md/assembly.h"
+#include "md/assembly.h"
 
 #include <algorithm>
 #include <map>

@@ -1,5 +1,5 @@
 // The layouts of raid4, raid5 and raid6 as choices of one rule.
-#include "class/md/parity_layout.h"
+#include "md/parity_layout.h"
 
 #include "base/bytes.h"
 

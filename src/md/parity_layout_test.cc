@@ -2,7 +2,7 @@
 // every member has one meaning. Method: pictures of small arrays from md(4); then all small numbers
 // of members against a model that draws a stripe cell by cell: P where it walks to, Q beside it,
 // data around what is free.
-#include "class/md/parity_layout.h"
+#include "md/parity_layout.h"
 
 #include <gtest/gtest.h>
 

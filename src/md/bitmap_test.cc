@@ -1,14 +1,14 @@
 // Goal: bitmaps and logs of bad blocks are read and written as the kernel does, and hostile ones
 // are refused before anybody allocates by their numbers.
 // Method: headers and lists written word by word; ranges set and cleared against a plain array.
-#include "class/md/bitmap.h"
+#include "md/bitmap.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 
 #include "base/random.h"
-#include "class/md/bad_blocks.h"
+#include "md/bad_blocks.h"
 
 namespace ashlar::md {
 namespace {

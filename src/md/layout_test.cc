@@ -3,7 +3,7 @@
 // Method: pictures of small arrays; then many shapes, each block of which is compared with a model
 // that deals chunks out one by one (raid0), or follows the kernel's description of raid10 step by
 // step. What two chunks would share must have been refused.
-#include "class/md/layout.h"
+#include "md/layout.h"
 
 #include <gtest/gtest.h>
 

@@ -27,8 +27,8 @@
 #include <string>
 #include <vector>
 
-#include "class/md/layout.h"
-#include "class/md/superblock.h"
+#include "md/layout.h"
+#include "md/superblock.h"
 
 namespace ashlar::md {
 

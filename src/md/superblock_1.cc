@@ -2,7 +2,7 @@
 // differ in their place alone. All numbers are little-endian.
 #include <algorithm>
 
-#include "class/md/superblock_formats.h"
+#include "md/superblock_formats.h"
 
 namespace ashlar::md {
 namespace {

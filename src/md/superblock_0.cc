@@ -2,7 +2,7 @@
 // the machine that wrote it; here little-endian ones. Numbers are 32-bit words, sizes in KiB.
 #include <algorithm>
 
-#include "class/md/superblock_formats.h"
+#include "md/superblock_formats.h"
 
 namespace ashlar::md {
 namespace {

@@ -22,7 +22,7 @@
 
 #include "base/divisor.h"
 #include "base/result.h"
-#include "class/md/place.h"
+#include "md/place.h"
 
 namespace ashlar::md {
 

@@ -2,7 +2,7 @@
 // devices; what is left to chance there is refused here.
 // Method: superblocks of small arrays, changed as failures, crashes and people change them; every
 // case is asked again with its devices in other orders.
-#include "class/md/assembly.h"
+#include "md/assembly.h"
 
 #include <gtest/gtest.h>
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/extent.h"
-#include "class/md/superblock.h"
+#include "md/superblock.h"
 
 namespace ashlar::md {
 

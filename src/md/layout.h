@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
-#include "class/md/parity_layout.h"
-#include "class/md/raid0_layout.h"
-#include "class/md/raid10_layout.h"
+#include "md/parity_layout.h"
+#include "md/raid0_layout.h"
+#include "md/raid10_layout.h"
 
 namespace ashlar::md {
 

@@ -1,5 +1,5 @@
 // Reads the layout word of raid10, and finds what lies where on a member.
-#include "class/md/raid10_layout.h"
+#include "md/raid10_layout.h"
 
 #include <algorithm>
 #include <bit>
