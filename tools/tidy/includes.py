@@ -12,6 +12,7 @@ RANKS = {
     "topology": 2,
     "program": 3,
     "cache": 4,
+    "md": 4,  # Linux md's formats and arithmetic: no I/O
     "class": 4,  # files in src/class itself that class folders share
     "store": 5,
     "class/*": 5,  # each class folder is a part of its own
