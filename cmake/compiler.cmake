@@ -38,9 +38,25 @@ endif()
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(ASHLAR_CCACHE ccache)
   if(ASHLAR_CCACHE)
-    # Paths relative to the checkout, so that one cache serves every checkout of the project.
-    set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
-                                    ${ASHLAR_CCACHE})
+    # Paths relative to the checkout, so that one cache serves every checkout of the project. The
+    # sloppiness is what the cache asks for before it takes part in precompiled headers.
+    set(CMAKE_CXX_COMPILER_LAUNCHER
+        env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+        CCACHE_SLOPPINESS=pch_defines,time_macros ${ASHLAR_CCACHE})
     set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
   endif()
 endif()
+
+# ashlar_precompile(TARGET HEADER...): parses the headers that nearly every source of the target
+# includes once for all of them. Only in the builds for tests, and only with g++: the others prove
+# that each source includes what it needs.
+function(ashlar_precompile target)
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    # What the compiler cache needs to know a source by.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  endif()
+endfunction()
+set(ASHLAR_COMMON_HEADERS
+    <algorithm> <array> <atomic> <bit> <cstdint> <cstring> <functional> <map> <memory> <optional>
+    <span> <string> <string_view> <unordered_map> <utility> <variant> <vector> <fmt/format.h>)
