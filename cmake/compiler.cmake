@@ -38,11 +38,8 @@ endif()
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(ASHLAR_CCACHE ccache)
   if(ASHLAR_CCACHE)
-    # Paths relative to the checkout, so that one cache serves every checkout of the project. The
-    # sloppiness is what the cache asks for before it takes part in precompiled headers.
-    set(CMAKE_CXX_COMPILER_LAUNCHER
-        env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
-        CCACHE_SLOPPINESS=pch_defines,time_macros ${ASHLAR_CCACHE})
+    set(CMAKE_CXX_COMPILER_LAUNCHER sh ${CMAKE_SOURCE_DIR}/tools/build/compile.sh
+                                    ${CMAKE_SOURCE_DIR} ${ASHLAR_CCACHE})
     set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
   endif()
 endif()

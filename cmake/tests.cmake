@@ -43,7 +43,7 @@ set_source_files_properties(${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS}
                             PROPERTIES COMPILE_DEFINITIONS "${ASHLAR_TEST_PATHS}")
 
 ashlar_precompile(ashlar_tests ${ASHLAR_COMMON_HEADERS} <gtest/gtest.h>
-                  ${CMAKE_SOURCE_DIR}/src/topology/class.h ${CMAKE_SOURCE_DIR}/src/program/context.h)
+                  [["topology/class.h"]] [["program/context.h"]])
 
 set(ASHLAR_TEST_LIST ${CMAKE_BINARY_DIR}/ashlar_tests.cmake)
 add_custom_command(
