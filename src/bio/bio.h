@@ -74,6 +74,9 @@ struct Bio {
   std::uint8_t cancel = 0;        // somebody asked for its end
   BioDirection direction = BioDirection::down;
   bool uses_reserve : 1 = false;  // its children were promised by the step's reserve
+  // Its step has begun what must not end midway: its children are carried out though it was
+  // cancelled. Set and cleared by the step.
+  bool shielded : 1 = false;
   bool foreign : 1 = false;       // a root that a clone (in `children`) stands in for
   std::uint8_t room = 0;          // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
 

@@ -355,6 +355,11 @@ void Pin::make_valid() noexcept {
   if (buffer_->dirty) cache_->set_clean(shard, *buffer_);
 }
 
+void Pin::spoil() noexcept {
+  ASHLAR_ASSERT(alone_);
+  buffer_->valid = false;
+}
+
 void Pin::share() noexcept {
   ASHLAR_ASSERT(alone_ && buffer_->valid);
   BufferCache::Shard& shard = cache_->shard_of(buffer_->block);

@@ -79,6 +79,9 @@ class Pin {
   // What was replaced is as it should be, and needs no writing (it was written through).
   // REQUIRES: alone().
   void make_valid() noexcept;
+  // The bytes are not the block's any more: the cache forgets them when the pin is let go.
+  // REQUIRES: alone().
+  void spoil() noexcept;
   // From alone to shared.
   void share() noexcept;
   void release() noexcept;

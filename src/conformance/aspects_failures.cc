@@ -83,7 +83,7 @@ void cancel_at(Subject& subject, Kind kind, Numbers held, bool deaf) {
   subject.cancel(request);
   subject.lane().poll();
   shelf.hold({});
-  if (deaf) shelf.release_held();
+  if (deaf || subject.trial().options.carries_through) shelf.release_held();
   const Errc error = subject.settle(request);
   shelf.be_deaf(false);
   if (error != Errc::ok && error != Errc::cancelled) {

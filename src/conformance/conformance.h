@@ -55,6 +55,9 @@ struct Options {
   // Disks from this one on hold what the class keeps for itself, such as a log: what is flushed on
   // the device need not be durable there.
   std::uint32_t data_disks = ~std::uint32_t{0};
+  // A change that has begun is carried through (Bio::shielded): one that is cancelled ends when the
+  // disks have.
+  bool carries_through = false;
   // It reads as zeros whatever is written.
   bool forgets = false;
   // Both, in this order; a tool may want one.

@@ -222,6 +222,7 @@ std::int32_t Compiler::emit(const Pending& next, StepKind kind, const StepCode& 
   info.on_cancel = code.on_cancel;
   info.make_local = code.make_local;
   info.file_range = code.file_range;
+  info.builds_parts = code.builds_parts;
   info.provider = next.provider;
   info.pad_bytes = code.pad_bytes + (code.on_complete != nullptr ? kSavedOffsetBytes : 0);
   program.infos.push_back(std::move(info));

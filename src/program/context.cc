@@ -146,7 +146,7 @@ bool Context::cancel_tree(Bio& root, std::uint16_t slot) noexcept {
   while (bio != nullptr) {
     // Children of a bio that another context has are that context's to visit.
     const bool mine = cancel_one(*bio, slot, elsewhere);
-    if (mine && bio->outstanding > 0) {
+    if (mine && bio->outstanding > 0 && !bio->shielded) {
       bio = bio->children;
       continue;
     }

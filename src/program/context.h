@@ -66,8 +66,8 @@ class Context {
   // inside on_request too. Never split().
   void resume(Bio& bio, Verdict verdict) noexcept;
 
-  // A step that answered held() from on_complete is asked once more: on_complete is called again,
-  // and may split there, which resume() cannot.
+  // A step that answered held() is asked once more: on_complete is called (again), and may split
+  // there, which resume() cannot.
   void ask_again(Bio& bio) noexcept;
 
   // A step that answered held() gets its bio once more, as if it had only now come. From elsewhere

@@ -34,6 +34,12 @@ const Step* above(const Bio& bio, const Step& step) noexcept {
   return up->index <= bio.parent->pc ? nullptr : up;
 }
 
+// Whether the reserve that `bio`, which splits where it is, may use is in use.
+bool& reserve_of(Generation& home, const Bio& bio) noexcept {
+  const auto pc = static_cast<std::size_t>(bio.pc);
+  return home.reserve_in_use[is_part(bio) ? home.program.steps.size() + pc : pc];
+}
+
 void pass_down(Bio& bio, const Edge& edge, const Step*& step) noexcept {
   cross(bio, edge);
   step = edge.step;
@@ -178,7 +184,9 @@ ASHLAR_MOVE void Context::go(Bio& bio, const Step* step, Move move) noexcept {
   for (;;) {
     switch (move) {
       case Move::down:
-        if constexpr (kCounts) count(bio, *step);
+        if constexpr (kCounts) {
+          if (!is_part(bio)) count(bio, *step);
+        }
         move = go_down(bio, step);
         break;
       case Move::up:
@@ -234,7 +242,7 @@ void Context::start_down(Bio& bio, const Step& step) noexcept {
 
 void Context::start_children(Bio& parent) noexcept {
   ASHLAR_ASSERT(parent.outstanding > 0);
-  const bool cancelled = parent.cancel_requested();
+  const bool cancelled = parent.cancel_requested() && !parent.shielded;
   for (Bio* child = parent.children; child != nullptr; child = child->sibling_next) {
     if (!cancelled) {
       enqueue(*child, BioDirection::down);
@@ -261,7 +269,7 @@ bool Context::reserve_children(const Step& step, Bio& bio, BioDirection directio
   if (children.pool.free_count() >= children.reserved + need) [[likely]]
     return true;
   if (children.pool.ensure_free(children.reserved + need)) return true;
-  bool& in_use = home.reserve_in_use[static_cast<std::size_t>(bio.pc)];
+  bool& in_use = reserve_of(home, bio);
   if (!in_use) {
     in_use = true;
     bio.uses_reserve = true;
@@ -287,7 +295,7 @@ void Context::release_reserve(Generation& home, const Step& step, Bio& parent) n
   if (parent.uses_reserve) {
     parent.uses_reserve = false;
     children.reserved += step.max_children;
-    home.reserve_in_use[static_cast<std::size_t>(parent.pc)] = false;
+    reserve_of(home, parent) = false;
   }
   // Children came free: whoever waited may try again, in order of arrival.
   while (Bio* waiting = children.parked.pop_front()) enqueue(*waiting, waiting->direction);
@@ -335,6 +343,7 @@ Bio& Split::fresh(std::uint64_t tag) noexcept {
   child->slot = step_.slot;
   child->cancel = 0;
   child->uses_reserve = false;
+  child->shielded = false;
   child->parent = &parent_;
   child->children = nullptr;
   child->tag = tag;
@@ -367,6 +376,19 @@ Bio& Split::add_own(const OwnRequest& request) noexcept {
   child.length = request.length;
   child.payload = request.payload;
   cross(child, step_.edges[request.consumer]);
+  return child;
+}
+
+Bio& Split::add_part(std::uint64_t skip, std::uint64_t length, std::uint64_t tag) noexcept {
+  ASHLAR_ASSERT(home_.program.infos[static_cast<std::size_t>(parent_.pc)].builds_parts);
+  ASHLAR_ASSERT(!is_part(parent_) && within(skip, length, parent_.length));
+  Bio& child = fresh(tag);
+  child.op = parent_.op;
+  child.flags = parent_.flags;
+  child.offset = parent_.offset + skip;
+  child.length = length;
+  child.payload = has_payload(parent_.op) ? parent_.payload.from(skip) : Payload{};
+  child.pc = parent_.pc;
   return child;
 }
 

@@ -18,7 +18,7 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
       data_ops(ops.without(Op::flush)),
       roots(its_program.frame_bytes, memory),
       mail(std::make_unique<HopMail[]>(its_program.hops.size())),
-      reserve_in_use(std::make_unique<bool[]>(its_program.steps.size())) {
+      reserve_in_use(std::make_unique<bool[]>(2 * its_program.steps.size())) {
   for (std::size_t slot = 0; slot <= its_program.workers.size(); ++slot) {
     pools.emplace_back(its_program.frame_bytes, memory);
   }
@@ -50,7 +50,10 @@ Result<void> Generation::hold_locals() {
 }
 
 Result<void> Generation::prepare() {
-  for (const Step& step : program.steps) pools[step.slot].reserved += step.max_children;
+  for (std::size_t i = 0; i < program.steps.size(); ++i) {
+    const std::uint64_t reserves = program.infos[i].builds_parts ? 2 : 1;
+    pools[steps[i].slot].reserved += reserves * steps[i].max_children;
+  }
   bool enough = roots.ensure_free(1);
   for (ChildPool& each : pools) enough = enough && each.pool.ensure_free(each.reserved);
   if (enough) return hold_locals();

@@ -22,7 +22,8 @@ class Channel;
 
 // Children for one context. Forward progress: for every step that splits, `reserved` bios were set
 // aside when the program was compiled, enough for one request at that step; so the request at the
-// lowest waiting step can always go on, and with it, in the end, all the others.
+// lowest waiting step can always go on, and with it, in the end, all the others. A step that builds
+// parts (Split::add_part) has a second reserve for these: a part waits for nothing above it.
 struct ChildPool {
   ChildPool(std::uint32_t frame_bytes, std::pmr::memory_resource& memory)
       : pool(frame_bytes, memory) {}
@@ -66,9 +67,10 @@ class Generation {
   const OpSet data_ops;               // of these, the ones with a place
   bool retired = false;
   BioPool roots;
-  std::deque<ChildPool> pools;             // by slot
-  std::unique_ptr<HopMail[]> mail;         // by hop
-  std::unique_ptr<bool[]> reserve_in_use;  // by step; touched by the step's context alone
+  std::deque<ChildPool> pools;      // by slot
+  std::unique_ptr<HopMail[]> mail;  // by hop
+  // By step and, behind those, by step for its parts; touched by the step's context alone.
+  std::unique_ptr<bool[]> reserve_in_use;
 
  private:
   Result<void> hold_locals();

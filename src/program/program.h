@@ -87,6 +87,7 @@ struct StepInfo {
   MakeLocalFn make_local = nullptr;
   FileRangeFn file_range = nullptr;
   Provider* provider = nullptr;   // whose requests the step serves; the step's geom is its geom
+  bool builds_parts = false;      // two reserves: for whole requests, and for their parts
   std::uint32_t pad_bytes = 0;    // with the saved offset where there is a completion
   std::uint32_t first_edge = 0;   // the step's edges begin at program.edges[first_edge]
   std::int32_t up = kNoStep;      // index of step.up

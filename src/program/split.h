@@ -37,6 +37,12 @@ class Split {
   // parent's result is.
   Bio& add_own(const OwnRequest& request) noexcept;
 
+  // A child for `length` bytes of the parent, from `skip` bytes into it, that comes to this very
+  // step: on_request gets it as it gets any request, with a pad of its own. When it has ended it
+  // joins its parent; one that was answered with forward() does so without on_complete.
+  // REQUIRES: the class says kBuildsParts; the parent is not a part itself.
+  Bio& add_part(std::uint64_t skip, std::uint64_t length, std::uint64_t tag = 0) noexcept;
+
   // REQUIRES: at least one child.
   Verdict verdict() const noexcept;
 
@@ -50,6 +56,11 @@ class Split {
   Generation& home_;
   const Step& step_;
 };
+
+// True where `bio` was built by add_part() at the step where it is.
+inline bool is_part(const Bio& bio) noexcept {
+  return bio.parent != nullptr && bio.parent->pc == bio.pc;
+}
 
 // Passes `bio` over `edge`: the framework's check of range and alignment, and the folded maps.
 inline void cross(Bio& bio, const Edge& edge) noexcept {

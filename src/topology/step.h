@@ -124,6 +124,7 @@ struct StepCode {
   FileRangeFn file_range = nullptr;  // null: its bytes lie in no file
   std::uint32_t pad_bytes = 0;
   std::uint16_t max_children = 0;  // the most that one on_request or on_complete builds
+  bool builds_parts = false;       // Split::add_part(): children of children at one step
 };
 
 }  // namespace ashlar

@@ -11,7 +11,9 @@
 //     void on_child(Bio& bio, Bio& child, CountPad& pad, Context& cx) noexcept;  // optional
 //     void on_cancel(Bio& bio, CountPad& pad, Context& cx) noexcept;        // if it holds
 //     std::optional<FileRange> file_range(offset, length) noexcept;         // of a leaf:
-//     FileRangeFn using Local = CountLocal;                             // if it keeps state per
+//     FileRangeFn
+//     static constexpr bool kBuildsParts = true;                        // if it calls add_part()
+//     using Local = CountLocal;                             // if it keeps state per
 //     context, std::unique_ptr<Local> make_local(Context& cx);       // see LocalState and
 //     program/local.h
 //   };
@@ -75,6 +77,7 @@ class StepClass : public GeomBody {
     if constexpr (requires(const Derived& d) { d.max_children(); }) {
       code.max_children = static_cast<Derived*>(this)->max_children();
     }
+    if constexpr (requires { Derived::kBuildsParts; }) code.builds_parts = Derived::kBuildsParts;
     return code;
   }
 };

@@ -45,7 +45,8 @@ struct MdArray {
 // The steps of the levels. Each takes the array over; linear is a map and has none.
 std::unique_ptr<GeomBody> make_md_raid0(std::unique_ptr<MdArray> array);
 std::unique_ptr<GeomBody> make_md_copies(std::unique_ptr<MdArray> array);  // raid1, raid10
-std::unique_ptr<GeomBody> make_md_parity(std::unique_ptr<MdArray> array);  // raid4, 5, 6
+// raid4, 5, 6. Errors: no_memory.
+Result<std::unique_ptr<GeomBody>> make_md_parity(std::unique_ptr<MdArray> array);
 
 // For status(): {"level", "raid5, 3 of 4 members"}, {"member 2", "dropped: ..."}.
 std::vector<std::pair<std::string, std::string>> md_status(const MdArray& array);

@@ -1,0 +1,307 @@
+// raid4, 5 and 6: whole requests. Parts of stripes are in parity_row.cc.
+#include "class/md/parity_array.h"
+
+#include <algorithm>
+
+#include "program/lookup.h"
+
+namespace ashlar {
+namespace {
+
+// Of a part of a stripe: a piece of each segment on each member, and the request's own.
+constexpr std::uint32_t kChildrenOfMember = 4;
+
+bool touches(const std::vector<Extent>& sorted, std::uint64_t begin, std::uint64_t end) {
+  const auto next = std::lower_bound(
+      sorted.begin(), sorted.end(), begin,
+      [](const Extent& each, std::uint64_t at) { return each.offset + each.length <= at; });
+  return next != sorted.end() && next->offset < end;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<GeomBody>> ParityArray::make(std::unique_ptr<MdArray> array) {
+  const md::ParityLayout& layout = *array->layout().parity();
+  // The longest part of a stripe has buffers on every member; several must fit.
+  const std::uint64_t longest = layout.chunk_bytes() * layout.disks();
+  auto cache = cache::BufferCache::create(
+      {.block_bytes = kStripeBlockBytes, .memory_bytes = std::max(kCacheBytes, 4 * longest)});
+  if (!cache) return cache.error();
+  return std::unique_ptr<GeomBody>(new ParityArray(std::move(array), std::move(*cache)));
+}
+
+ParityArray::ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::BufferCache> cache)
+    : array_(std::move(array)),
+      layout_(*array_->layout().parity()),
+      chunk_bytes_(static_cast<std::uint32_t>(layout_.chunk_bytes())),
+      row_bytes_(layout_.stripe_bytes()),
+      all_(static_cast<MemberSet>((std::uint64_t{1} << layout_.disks()) - 1)),
+      cache_blocks_(layout_.member_bytes() / kStripeBlockBytes + 1),
+      cache_(std::move(cache)) {
+  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
+    if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
+  }
+}
+
+std::uint16_t ParityArray::max_children() const {
+  return static_cast<std::uint16_t>(
+      std::max<std::uint32_t>(kMaxPieces, kChildrenOfMember * layout_.disks()));
+}
+
+void ParityArray::adjust_limits(std::uint32_t, Limits& limits) const {
+  // A read has a child for each chunk; the worst case begins with the last block of one.
+  const std::uint64_t most = (kMaxPieces - 1) * std::uint64_t{chunk_bytes_};
+  limits.max_request_bytes = std::min(limits.max_request_bytes, most);
+  limits.preferred_bytes =
+      std::min(std::max(limits.preferred_bytes, row_bytes_), limits.max_request_bytes);
+  limits.block_bytes = std::max(limits.block_bytes, array_->block_bytes);
+}
+
+Result<void> ParityArray::on_access(bool, bool writing) {
+  writable_.store(writing, std::memory_order_relaxed);
+  return {};
+}
+
+bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
+  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
+    if (array_->places[role].consumer != consumer) continue;
+    return drop(member_bit(role), Op::read, Errc::gone);
+  }
+  return true;  // a spare
+}
+
+// Never longer than its superblocks say; the stripes that a member in use has no room for are lost.
+std::optional<std::uint64_t> ParityArray::on_resize(std::span<const std::uint64_t> sizes) {
+  std::uint64_t stripes = layout_.stripes();
+  for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
+    const MdPlace& place = array_->places[first_member(left)];
+    const std::uint64_t size = sizes[place.consumer];
+    const std::uint64_t data = size - std::min(size, place.data_offset_bytes);
+    stripes = std::min(stripes, data / chunk_bytes_);
+  }
+  return stripes * row_bytes_;
+}
+
+std::vector<ConsumerByte> ParityArray::locate(std::uint32_t, std::uint64_t offset,
+                                              std::uint32_t) const {
+  const md::Place place = layout_.place(offset);
+  const MdPlace& member = array_->places[place.role];
+  if (!member.there()) return {};
+  return {{member.consumer, array_->on_device(place.role, place.offset_bytes)}};
+}
+
+// --- requests
+// -------------------------------------------------------------------------------------
+
+Verdict ParityArray::on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  pad.work = nullptr;
+  pad.error = Errc::io;
+  pad.avoid = pad.refused = 0;
+  if (is_part(bio)) return begin_row(bio, pad, cx, false);
+  if (bio.op == Op::read) return read(bio, pad, cx);
+  if (bio.op == Op::flush) return flush(bio, pad, cx);
+  return by_rows(bio, pad, cx);
+}
+
+bool ParityArray::readable(std::uint32_t role, std::uint64_t offset,
+                           std::uint64_t length) const noexcept {
+  const MemberSets sets = array_->members.sets();
+  const MemberSet bit = member_bit(role);
+  if ((with_bad_blocks_ & bit) != 0 &&
+      touches(array_->places[role].bad_blocks, offset, offset + length)) {
+    return false;
+  }
+  if ((sets.live & bit) != 0) return true;
+  return (sets.filling & bit) != 0 && array_->members.filled_bytes(role) >= offset + length;
+}
+
+// Straight to the members, as over a stripe; by rows where one of them cannot be read.
+Verdict ParityArray::read(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  pad.phase = ParityPhase::direct;
+  const md::Place place = layout_.place(bio.offset);
+  if (bio.length <= place.run_bytes) {
+    if (!readable(place.role, place.offset_bytes, bio.length)) return by_rows(bio, pad, cx);
+    bio.offset = array_->on_device(place.role, place.offset_bytes);
+    return Verdict::forward(array_->places[place.role].consumer);
+  }
+  const bool healthy = array_->members.sets().live == all_ && with_bad_blocks_ == 0;
+  if (!healthy) {
+    for (std::uint64_t at = bio.offset; at < bio.end();) {
+      const md::Place next = layout_.place(at);
+      const std::uint64_t piece = std::min(next.run_bytes, bio.end() - at);
+      if (!readable(next.role, next.offset_bytes, piece)) return by_rows(bio, pad, cx);
+      at += piece;
+    }
+  }
+  Split split(cx, bio);
+  for (std::uint64_t skip = 0; skip < bio.length;) {
+    const md::Place next = layout_.place(bio.offset + skip);
+    const std::uint64_t piece = std::min(next.run_bytes, bio.length - skip);
+    split.add(array_->places[next.role].consumer, array_->on_device(next.role, next.offset_bytes),
+              skip, piece, next.role);
+    skip += piece;
+  }
+  return split.verdict();
+}
+
+// A request within one stripe is its own part.
+Verdict ParityArray::by_rows(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  const std::uint64_t in_row = bio.offset % row_bytes_;
+  if (in_row + bio.length <= row_bytes_) return begin_row(bio, pad, cx, false);
+  pad.phase = ParityPhase::parts;
+  Split split(cx, bio);
+  for (std::uint64_t skip = 0; skip < bio.length;) {
+    const std::uint64_t left = row_bytes_ - (bio.offset + skip) % row_bytes_;
+    const std::uint64_t piece = std::min(left, bio.length - skip);
+    split.add_part(skip, piece);
+    skip += piece;
+  }
+  return split.verdict();
+}
+
+Verdict ParityArray::flush(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  pad.phase = ParityPhase::flushing;
+  Split split(cx, bio);
+  for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
+    const std::uint32_t role = first_member(left);
+    split.add(array_->places[role].consumer, 0, 0, 0, role);
+  }
+  return split.verdict();
+}
+
+// Ends a change (or a flush) whose members have answered: those that failed are dropped.
+Verdict ParityArray::settle(Bio& bio, ParityPad& pad) noexcept {
+  if (bio.ok()) return Verdict::done();
+  const bool only_members = pad.refused != 0 && !bio.cancel_requested();
+  if (only_members && drop(pad.refused, bio.op, pad.error)) {
+    bio.succeed();
+  } else if (bio.cancel_requested()) {
+    bio.fail(Errc::cancelled);
+  }
+  return Verdict::done();
+}
+
+void ParityArray::on_child(Bio& bio, Bio& child, ParityPad& pad, Context&) noexcept {
+  if (child.ok() || pad.phase == ParityPhase::parts) return;
+  if (child.error == Errc::cancelled && bio.cancel_requested() && !bio.shielded) return;
+  const MemberSet bit = member_bit(static_cast<std::uint32_t>(child.tag));
+  pad.error = child.error;
+  const bool reads = pad.phase == ParityPhase::direct || pad.phase == ParityPhase::reading;
+  (reads ? pad.avoid : pad.refused) |= bit;
+}
+
+Verdict ParityArray::on_complete(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  switch (pad.phase) {
+    case ParityPhase::direct:
+      if (bio.ok() || bio.cancel_requested()) return Verdict::done();
+      bio.error = Errc::ok;
+      bio.done = 0;
+      return by_rows(bio, pad, cx);
+    case ParityPhase::parts:
+      return Verdict::done();
+    case ParityPhase::flushing:
+      return settle(bio, pad);
+    case ParityPhase::work:
+      return begin_row(bio, pad, cx, true);
+    case ParityPhase::lock:
+      pad.work->locked = true;
+      return plan_row(bio, pad, cx);
+    case ParityPhase::room:
+      return ask_members(bio, pad, cx);
+    case ParityPhase::reading:
+      return row_was_read(bio, pad, cx);
+    case ParityPhase::writing:
+    case ParityPhase::restoring:
+      return row_was_written(bio, pad, cx);
+  }
+  return Verdict::done();
+}
+
+md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) const noexcept {
+  const std::uint64_t base = layout_.member_offset(work.row.number);
+  const std::uint64_t begin = base + work.lock.begin;
+  const std::uint64_t end = base + work.lock.end;
+  MemberSet bad = 0;
+  for (MemberSet left = with_bad_blocks_; left != 0; left &= left - 1) {
+    const std::uint32_t role = first_member(left);
+    if (touches(array_->places[role].bad_blocks, begin, end)) bad |= member_bit(role);
+  }
+  return {array_->members.readable(end) & ~avoid & ~bad, array_->members.sets().written() & ~bad};
+}
+
+Result<std::unique_ptr<GeomBody>> make_md_parity(std::unique_ptr<MdArray> array) {
+  return ParityArray::make(std::move(array));
+}
+
+// --- works
+// ----------------------------------------------------------------------------------------
+
+ParityLocal::ParityLocal(const md::ParityLayout& layout, Context& cx) : cx_(cx) {
+  for (std::size_t i = 0; i < kWorks; ++i) {
+    all_.push_back(std::make_unique<RowWork>(layout));
+    RowWork& work = *all_.back();
+    work.local = this;
+    work.lock.user = work.room.user = &work;
+    work.lock.granted = [](StripeLock& lock) noexcept {
+      RowWork& its = *static_cast<RowWork*>(lock.user);
+      its.local->wake(its);
+    };
+    work.room.wake = [](cache::Waiter& waiter) noexcept {
+      RowWork& its = *static_cast<RowWork*>(waiter.user);
+      its.local->wake(its);
+    };
+    free_.push_back(work);
+  }
+  free_count_ = kWorks;
+}
+
+ParityLocal::~ParityLocal() {
+  ASHLAR_ASSERT(waiting_.empty());
+  std::size_t idle = 0;
+  while (free_.pop_front() != nullptr) ++idle;
+  ASHLAR_ASSERT(idle == all_.size());
+}
+
+RowWork* ParityLocal::take(Bio& bio, bool was_asked) noexcept {
+  if (was_asked) {
+    --promised_;
+  } else if (free_count_ == promised_) {
+    waiting_.push_back(bio);
+    return nullptr;
+  }
+  --free_count_;
+  RowWork* const work = free_.pop_front();
+  work->bio = &bio;
+  return work;
+}
+
+void ParityLocal::give(RowWork& work, Context& cx) noexcept {
+  work.bio = nullptr;
+  free_.push_back(work);
+  ++free_count_;
+  if (Bio* next = waiting_.pop_front()) {
+    ++promised_;
+    cx.ask_again(*next);
+  }
+}
+
+void ParityLocal::wake(RowWork& work) noexcept {
+  bool first = false;
+  {
+    const MutexLock lock(mutex_);
+    first = woken_.empty();
+    woken_.push_back(work);
+  }
+  if (first) cx_.request_attention();
+}
+
+void ParityLocal::attend(Context& cx) noexcept {
+  Works woken;
+  {
+    const MutexLock lock(mutex_);
+    woken.splice_back(woken_);
+  }
+  while (RowWork* work = woken.pop_front()) cx.ask_again(*work->bio);
+}
+
+}  // namespace ashlar
