@@ -24,7 +24,8 @@ constexpr bool changes_data(Op op) noexcept { return op != Op::read && op != Op:
 inline constexpr std::uint8_t kFua = 1;       // write, write_zeroes: durable before completion
 inline constexpr std::uint8_t kNoUnmap = 2;   // write_zeroes: leave no hole
 inline constexpr std::uint8_t kUnmapped = 4;  // payload: may name memory of bio/unmapped.h
-inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap | kUnmapped;
+inline constexpr std::uint8_t kQuiet = 8;     // flush: nobody will write for some time
+inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap | kUnmapped | kQuiet;
 
 // A set of operations and of the flag fua: bit i is operation i, bit 7 is fua.
 class OpSet {

@@ -17,6 +17,9 @@ namespace {
 // Layers on one branch that tasting follows: deeper is a hostile image that contains itself.
 constexpr int kMaxTasteDepth = 32;
 
+// For the last flush of a device: what is dirty may be much.
+constexpr std::uint64_t kTidyingNs = 60'000'000'000;
+
 const ClassInfo* find_class(std::span<const ClassInfo* const> classes, std::string_view name) {
   for (const ClassInfo* each : classes) {
     if (each->facts->name == name) return each;
@@ -248,8 +251,37 @@ Counting Node::counting_of(const Provider& face) const {
   return {};
 }
 
+// Layers that keep something for later get to put it down: a last flush, that says so. A disk that
+// does not answer is not waited for for ever.
+void Node::tidy_up(Device& device) {
+  const auto& infos = device.program().infos;
+  const bool asked = std::any_of(infos.begin(), infos.end(), [](const StepInfo& each) {
+    return each.provider != nullptr && each.provider->geom->info().facts->tidies_up;
+  });
+  if (!asked || !device.program().ops.has(Op::flush)) return;
+  auto channel = device.channel(*lane_);
+  Bio* const bio = channel ? (*channel)->allocate() : nullptr;
+  if (bio == nullptr) return;
+  bool ended = false;
+  bio->op = Op::flush;
+  bio->flags = kQuiet;
+  bio->user = &ended;
+  bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
+  (*channel)->submit(*bio);
+  const std::uint64_t deadline = lane_->now_ns() + kTidyingNs;
+  bool cancelled = false;
+  while (!ended) {
+    lane_->wait(cancelled ? -1 : 100);
+    if (ended || cancelled || lane_->now_ns() < deadline) continue;
+    cancelled = true;
+    lane_->cancel(*bio);
+  }
+  (*channel)->release(*bio);
+}
+
 void Node::close(Device& device) {
   const std::lock_guard lock(control_);
+  if (device.writable_) tidy_up(device);
   std::erase(devices_, &device);
   device.publisher_.clear();
   topology_.detach(device.consumer_);

@@ -11,6 +11,7 @@
 
 #include "class/md/members.h"
 #include "md/assembly.h"
+#include "md/keeper.h"
 #include "topology/class.h"
 
 namespace ashlar {
@@ -34,6 +35,9 @@ struct MdArray {
   std::uint32_t block_bytes = 512;          // the largest of the members'
   std::vector<MdPlace> places;              // by role
   Members members;                          // of a redundant level
+  // Keeps what the superblocks say; null: nothing is recorded, and nothing may be written.
+  std::unique_ptr<md::Keeper> keeper;
+  bool fua = true;  // every member has it
 
   const md::Layout& layout() const noexcept { return *assembly.layout; }
   // Of a byte of a member's data.

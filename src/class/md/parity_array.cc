@@ -37,15 +37,19 @@ ParityArray::ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::
       row_bytes_(layout_.stripe_bytes()),
       all_(static_cast<MemberSet>((std::uint64_t{1} << layout_.disks()) - 1)),
       cache_blocks_(layout_.member_bytes() / kStripeBlockBytes + 1),
-      cache_(std::move(cache)) {
+      cache_(std::move(cache)),
+      recorder_(std::move(array_->keeper), *this, array_->fua) {
   for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
     if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
   }
 }
 
 std::uint16_t ParityArray::max_children() const {
-  return static_cast<std::uint16_t>(
-      std::max<std::uint32_t>(kMaxPieces, kChildrenOfMember * layout_.disks()));
+  // And of a record: a flush of each device, spares and all.
+  const std::size_t devices =
+      std::max<std::size_t>(MdRecorder::kMostPuts, array_->superblocks.size());
+  return static_cast<std::uint16_t>(std::max<std::size_t>(
+      {kMaxPieces, std::size_t{kChildrenOfMember} * layout_.disks(), devices}));
 }
 
 void ParityArray::adjust_limits(std::uint32_t, Limits& limits) const {
@@ -97,10 +101,11 @@ Verdict ParityArray::on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept 
   pad.work = nullptr;
   pad.error = Errc::io;
   pad.avoid = pad.refused = 0;
+  pad.torn = false;
   if (is_part(bio)) return begin_row(bio, pad, cx, false);
   if (bio.op == Op::read) return read(bio, pad, cx);
   if (bio.op == Op::flush) return flush(bio, pad, cx);
-  return by_rows(bio, pad, cx);
+  return change(bio, pad, cx);
 }
 
 bool ParityArray::readable(std::uint32_t role, std::uint64_t offset,
@@ -159,6 +164,33 @@ Verdict ParityArray::by_rows(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   return split.verdict();
 }
 
+// Of the stripes that a change touches: what is kept in sync is counted on the members.
+Extent ParityArray::sync_range(const Bio& bio) const noexcept {
+  const std::uint64_t first = bio.offset / row_bytes_;
+  const std::uint64_t last = (bio.end() - 1) / row_bytes_;
+  return {layout_.member_offset(first), layout_.member_offset(last - first + 1)};
+}
+
+Verdict ParityArray::change(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  pad.phase = ParityPhase::entering;
+  pad.everyone = array_->members.sets().live == all_;
+  const auto first = recorder_.enter(bio, pad.record, sync_range(bio), local_of(*this, cx), cx);
+  return first ? *first : by_rows(bio, pad, cx);
+}
+
+Verdict ParityArray::end_change(Bio& bio, ParityPad& pad, Context& cx, Errc error) noexcept {
+  const bool everyone = pad.everyone && array_->members.sets().live == all_;
+  const md::Written written = pad.torn   ? md::Written::some
+                              : everyone ? md::Written::all
+                                         : md::Written::live;
+  pad.phase = ParityPhase::leaving;
+  pad.error = error;
+  bio.error = Errc::ok;
+  bio.done = 0;
+  const auto last = recorder_.leave(bio, pad.record, written, local_of(*this, cx), cx);
+  return last ? *last : end(bio, error);
+}
+
 Verdict ParityArray::flush(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   pad.phase = ParityPhase::flushing;
   Split split(cx, bio);
@@ -169,20 +201,54 @@ Verdict ParityArray::flush(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   return split.verdict();
 }
 
-// Ends a change (or a flush) whose members have answered: those that failed are dropped.
-Verdict ParityArray::settle(Bio& bio, ParityPad& pad) noexcept {
-  if (bio.ok()) return Verdict::done();
-  const bool only_members = pad.refused != 0 && !bio.cancel_requested();
-  if (only_members && drop(pad.refused, bio.op, pad.error)) {
+// What was flushed counts without those that failed only when the others say that they have.
+Verdict ParityArray::end_flush(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  if (!bio.ok()) {
+    if (bio.cancel_requested()) return end(bio, Errc::cancelled);
+    if (pad.refused == 0 || !drop(pad.refused, Op::flush, pad.error)) return end(bio, bio.error);
+  }
+  pad.phase = ParityPhase::leaving;
+  pad.error = Errc::ok;
+  bio.error = Errc::ok;
+  if (!writable_.load(std::memory_order_relaxed)) return end(bio, Errc::ok);
+  const auto last = recorder_.settle(bio, pad.record, local_of(*this, cx), cx);
+  return last ? *last : end(bio, Errc::ok);
+}
+
+Verdict ParityArray::end(Bio& bio, Errc error) noexcept {
+  if (error == Errc::ok) {
     bio.succeed();
-  } else if (bio.cancel_requested()) {
-    bio.fail(Errc::cancelled);
+  } else {
+    bio.fail(error);
   }
   return Verdict::done();
 }
 
+bool ParityArray::drop(MemberSet bad, Op op, Errc error) noexcept {
+  const bool dropped = array_->members.drop(bad, op, error, [this](MemberSet live) {
+    return static_cast<std::uint32_t>(std::popcount(live)) >= layout_.data_disks();
+  });
+  if (dropped) recorder_.member_failed(bad);
+  return dropped;
+}
+
+void ParityArray::drop_devices(std::span<const std::uint32_t> consumers) noexcept {
+  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
+    const std::uint32_t its = array_->places[role].consumer;
+    if (std::find(consumers.begin(), consumers.end(), its) == consumers.end()) continue;
+    drop(member_bit(role), Op::write, Errc::io);
+  }
+}
+
 void ParityArray::on_child(Bio& bio, Bio& child, ParityPad& pad, Context&) noexcept {
-  if (child.ok() || pad.phase == ParityPhase::parts) return;
+  if (pad.phase == ParityPhase::entering || pad.phase == ParityPhase::leaving) {
+    return recorder_.child_ended(child);
+  }
+  if (pad.phase == ParityPhase::parts) {
+    pad.torn = pad.torn || child.tag != 0;
+    return;
+  }
+  if (child.ok()) return;
   if (child.error == Errc::cancelled && bio.cancel_requested() && !bio.shielded) return;
   const MemberSet bit = member_bit(static_cast<std::uint32_t>(child.tag));
   pad.error = child.error;
@@ -197,10 +263,18 @@ Verdict ParityArray::on_complete(Bio& bio, ParityPad& pad, Context& cx) noexcept
       bio.error = Errc::ok;
       bio.done = 0;
       return by_rows(bio, pad, cx);
+    case ParityPhase::entering:
+      if (const auto more = recorder_.go_on(bio, pad.record, local_of(*this, cx), cx)) return *more;
+      return by_rows(bio, pad, cx);
+    case ParityPhase::leaving:
+      if (const auto more = recorder_.go_on(bio, pad.record, local_of(*this, cx), cx)) return *more;
+      return end(bio, pad.error);
     case ParityPhase::parts:
-      return Verdict::done();
+      return bio.op == Op::write ? end_change(bio, pad, cx, bio.error) : Verdict::done();
     case ParityPhase::flushing:
-      return settle(bio, pad);
+      return end_flush(bio, pad, cx);
+    case ParityPhase::cancelled:
+      return end_row(bio, pad, cx, Errc::cancelled);
     case ParityPhase::work:
       return begin_row(bio, pad, cx, true);
     case ParityPhase::lock:
@@ -236,19 +310,19 @@ Result<std::unique_ptr<GeomBody>> make_md_parity(std::unique_ptr<MdArray> array)
 // --- works
 // ----------------------------------------------------------------------------------------
 
-ParityLocal::ParityLocal(const md::ParityLayout& layout, Context& cx) : cx_(cx) {
+ParityLocal::ParityLocal(const md::ParityLayout& layout, Context& cx) : MdLocal(cx) {
   for (std::size_t i = 0; i < kWorks; ++i) {
     all_.push_back(std::make_unique<RowWork>(layout));
     RowWork& work = *all_.back();
-    work.local = this;
-    work.lock.user = work.room.user = &work;
+    work.parked.local = this;
+    work.lock.user = work.room.user = &work.parked;
     work.lock.granted = [](StripeLock& lock) noexcept {
-      RowWork& its = *static_cast<RowWork*>(lock.user);
-      its.local->wake(its);
+      MdParked& parked = *static_cast<MdParked*>(lock.user);
+      parked.local->wake(parked);
     };
     work.room.wake = [](cache::Waiter& waiter) noexcept {
-      RowWork& its = *static_cast<RowWork*>(waiter.user);
-      its.local->wake(its);
+      MdParked& parked = *static_cast<MdParked*>(waiter.user);
+      parked.local->wake(parked);
     };
     free_.push_back(work);
   }
@@ -271,37 +345,18 @@ RowWork* ParityLocal::take(Bio& bio, bool was_asked) noexcept {
   }
   --free_count_;
   RowWork* const work = free_.pop_front();
-  work->bio = &bio;
+  work->parked.bio = &bio;
   return work;
 }
 
 void ParityLocal::give(RowWork& work, Context& cx) noexcept {
-  work.bio = nullptr;
+  work.parked.bio = nullptr;
   free_.push_back(work);
   ++free_count_;
   if (Bio* next = waiting_.pop_front()) {
     ++promised_;
     cx.ask_again(*next);
   }
-}
-
-void ParityLocal::wake(RowWork& work) noexcept {
-  bool first = false;
-  {
-    const MutexLock lock(mutex_);
-    first = woken_.empty();
-    woken_.push_back(work);
-  }
-  if (first) cx_.request_attention();
-}
-
-void ParityLocal::attend(Context& cx) noexcept {
-  Works woken;
-  {
-    const MutexLock lock(mutex_);
-    woken.splice_back(woken_);
-  }
-  while (RowWork* work = woken.pop_front()) cx.ask_again(*work->bio);
 }
 
 }  // namespace ashlar

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "class/md/array.h"
+#include "class/md/recorder.h"
 #include "class/md/row_work.h"
 #include "program/local.h"
 #include "program/split.h"
@@ -32,31 +33,35 @@
 
 namespace ashlar {
 
-inline constexpr LockClass kParityWokenLock{"md.woken"};
-
 enum class ParityPhase : std::uint8_t {
   direct,    // a read, on its members
+  entering,  // what must be on the members before the data
   parts,     // its parts are under way
+  leaving,   // what must be on the members before the end
   flushing,  //
   work,      // waits for a work
   lock,      // for its part of the stripe
   room,      // for buffers
   reading,
   writing,
+  cancelled,  // while it waited
   restoring,  // what could not be read is written back
 };
 
 struct ParityPad {
   RowWork* work;
   ParityPhase phase;
-  Errc error;         // of the last member that failed
-  MemberSet avoid;    // could not be read, for this request
-  MemberSet asked;    // `avoid` when the members were asked
-  MemberSet refused;  // could not be written
+  Errc error;          // of the last member that failed
+  MemberSet avoid;     // could not be read, for this request
+  MemberSet asked;     // `avoid` when the members were asked
+  MemberSet refused;   // could not be written
+  bool everyone;       // no member was missing when the change began
+  bool torn;           // the members may hold a part of the change
+  MdRecordPad record;  // of a whole change or flush
 };
 
 // The works of one context, and who waits for one.
-class ParityLocal final : public LocalState {
+class ParityLocal final : public MdLocal {
  public:
   // Parts of stripes that one context has under way at once. More wait; enough to keep disks busy.
   static constexpr std::size_t kWorks = 64;
@@ -67,24 +72,18 @@ class ParityLocal final : public LocalState {
   // Null: none is free; the bio is asked again when one is, and `was_asked` then.
   RowWork* take(Bio& bio, bool was_asked) noexcept;
   void give(RowWork& work, Context& cx) noexcept;
-  // The bio that waits with `work` is asked again, on its context. THREAD: any.
-  void wake(RowWork& work) noexcept;
-  void attend(Context& cx) noexcept override;
 
  private:
   using Works = List<RowWork, &RowWork::link>;
 
-  Context& cx_;
   std::vector<std::unique_ptr<RowWork>> all_;
   Works free_;
   std::size_t free_count_ = 0;
   std::size_t promised_ = 0;  // of these, to bios that have been asked again
   List<Bio, &Bio::queue> waiting_;
-  Mutex mutex_{kParityWokenLock};
-  Works woken_ ASHLAR_GUARDED_BY(mutex_);
 };
 
-class ParityArray final : public StepClass<ParityArray, ParityPad> {
+class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRecorder::Dropper {
  public:
   using Local = ParityLocal;
   static constexpr bool kBuildsParts = true;
@@ -118,8 +117,13 @@ class ParityArray final : public StepClass<ParityArray, ParityPad> {
   Verdict read(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   bool readable(std::uint32_t role, std::uint64_t offset, std::uint64_t length) const noexcept;
   Verdict by_rows(Bio& bio, ParityPad& pad, Context& cx) noexcept;
+  Extent sync_range(const Bio& bio) const noexcept;
+  Verdict change(Bio& bio, ParityPad& pad, Context& cx) noexcept;
+  Verdict end_change(Bio& bio, ParityPad& pad, Context& cx, Errc error) noexcept;
   Verdict flush(Bio& bio, ParityPad& pad, Context& cx) noexcept;
-  Verdict settle(Bio& bio, ParityPad& pad) noexcept;
+  Verdict end_flush(Bio& bio, ParityPad& pad, Context& cx) noexcept;
+  static Verdict end(Bio& bio, Errc error) noexcept;
+  void drop_devices(std::span<const std::uint32_t> consumers) noexcept override;
 
   // --- parts of stripes (parity_row.cc)
   Verdict begin_row(Bio& bio, ParityPad& pad, Context& cx, bool was_asked) noexcept;
@@ -142,11 +146,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad> {
   void add_buffer_children(Split& split, RowWork& work, Op op, std::uint8_t flags) noexcept;
   void add_request_children(Split& split, RowWork& work, MemberSet roles) noexcept;
 
-  bool drop(MemberSet bad, Op op, Errc error) noexcept {
-    return array_->members.drop(bad, op, error, [this](MemberSet live) {
-      return static_cast<std::uint32_t>(std::popcount(live)) >= layout_.data_disks();
-    });
-  }
+  bool drop(MemberSet bad, Op op, Errc error) noexcept;
   // The number of the first block of its buffers.
   std::uint64_t block_of(const RowWork& work, std::uint32_t role) const noexcept {
     return role * cache_blocks_ + layout_.member_offset(work.row.number) / kStripeBlockBytes +
@@ -165,6 +165,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad> {
   std::uint64_t cache_blocks_;  // of each member, in the numbers of the cache
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
+  MdRecorder recorder_;
   std::atomic<bool> writable_{false};
   std::atomic<std::uint64_t> restored_{0};  // parts that were written back to a member
 };

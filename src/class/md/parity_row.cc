@@ -43,7 +43,8 @@ MemberSet recovered_roles(const md::RowPlan& plan) {
 // -------------------------------------------------------------------
 
 Verdict ParityArray::begin_row(Bio& bio, ParityPad& pad, Context& cx, bool was_asked) noexcept {
-  RowWork* const work = local_of(*this, cx).take(bio, was_asked);
+  Local& local = local_of(*this, cx);
+  RowWork* const work = local.take(bio, was_asked);
   if (work == nullptr) return wait(bio, pad, ParityPhase::work);
   pad.work = work;
   work->row = md::Row(layout_, bio.offset / row_bytes_);
@@ -111,10 +112,13 @@ Verdict ParityArray::wait(Bio& bio, ParityPad& pad, ParityPhase phase) noexcept 
 // cancelled.
 void ParityArray::on_cancel(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   switch (pad.phase) {
-    case ParityPhase::work:
-      bio.queue.unlink();
+    case ParityPhase::entering:
+      if (!recorder_.forget(pad.record)) return;
       bio.fail(Errc::cancelled);
       return cx.resume(bio, Verdict::done());
+    case ParityPhase::work:
+      bio.queue.unlink();
+      break;
     case ParityPhase::lock:
       if (!locks_.forget(pad.work->lock)) return;
       break;
@@ -125,7 +129,8 @@ void ParityArray::on_cancel(Bio& bio, ParityPad& pad, Context& cx) noexcept {
     default:
       return;
   }
-  cx.resume(bio, end_row(bio, pad, cx, Errc::cancelled));
+  pad.phase = ParityPhase::cancelled;
+  cx.ask_again(bio);
 }
 
 // --- buffers
@@ -165,7 +170,7 @@ bool ParityArray::get_buffers(RowWork& work) noexcept {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  work.caching = work.bio->op == Op::write && caches(work);
+  work.caching = work.bio().op == Op::write && caches(work);
   for (MemberSet left = work.plan.buffers; left != 0; left &= left - 1) {
     const std::uint32_t role = first_member(left);
     get_role(work, role, work.caching && (work.row.parity & member_bit(role)) != 0);
@@ -272,6 +277,7 @@ Verdict ParityArray::row_was_written(Bio& bio, ParityPad& pad, Context& cx) noex
   const bool restored = pad.phase == ParityPhase::restoring;
   if (pad.refused != 0) {
     const bool dropped = drop(pad.refused, Op::write, pad.error);
+    pad.torn = !dropped && !restored;
     // What was read is right, whatever became of writing it back.
     return end_row(bio, pad, cx, dropped || restored ? Errc::ok : pad.error);
   }
@@ -332,16 +338,15 @@ void ParityArray::give_room(RowWork& work) noexcept {
 }
 
 Verdict ParityArray::end_row(Bio& bio, ParityPad& pad, Context& cx, Errc error) noexcept {
-  RowWork& work = *std::exchange(pad.work, nullptr);
-  give_room(work);
-  if (std::exchange(work.locked, false)) locks_.unlock(work.lock);
-  local_of(*this, cx).give(work, cx);
-  if (error == Errc::ok) {
-    bio.succeed();
-  } else {
-    bio.fail(error);
+  if (pad.work != nullptr) {
+    RowWork& work = *std::exchange(pad.work, nullptr);
+    give_room(work);
+    if (std::exchange(work.locked, false)) locks_.unlock(work.lock);
+    local_of(*this, cx).give(work, cx);
   }
-  return Verdict::done();
+  if (bio.op == Op::write && !is_part(bio)) return end_change(bio, pad, cx, error);
+  if (is_part(bio)) bio.tag = pad.torn;
+  return end(bio, error);
 }
 
 }  // namespace ashlar

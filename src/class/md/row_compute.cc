@@ -32,7 +32,7 @@ class Piece {
     bounced_ = 0;
     gather();
     if (recovery != nullptr) recover(*recovery);
-    if (work_.bio->op != Op::write) return;
+    if (work_.bio().op != Op::write) return;
     if (segment_.method == RowSegment::Method::adjust) {
       adjust();
     } else if (segment_.parity != 0) {
@@ -56,14 +56,14 @@ class Piece {
 
   // The request's bytes of a role where they lie flat and aligned; null where they do not.
   std::byte* flat(std::uint32_t role) {
-    std::byte* there = work_.bio->payload.from(in_request(role)).contiguous(length_);
+    std::byte* there = work_.bio().payload.from(in_request(role)).contiguous(length_);
     const bool aligned = reinterpret_cast<std::uintptr_t>(there) % md::kMathAlignment == 0;
     return aligned ? there : nullptr;
   }
   const std::byte* requested(std::uint32_t role) {
     if (const std::byte* there = flat(role)) return there;
     std::byte* copy = bounce();
-    work_.bio->payload.from(in_request(role)).copy_to(copy, length_);
+    work_.bio().payload.from(in_request(role)).copy_to(copy, length_);
     return copy;
   }
 
@@ -71,7 +71,7 @@ class Piece {
   void gather() {
     columns_.fill(nullptr);
     if (segment_.method == RowSegment::Method::adjust) return;
-    const bool writes = work_.bio->op == Op::write;
+    const bool writes = work_.bio().op == Op::write;
     const Roles known = segment_.sources & work_.row.data;
     // A write's request has what will be there, a read's what is.
     const Roles from_request = writes ? segment_.covered : segment_.covered & known;
@@ -85,7 +85,7 @@ class Piece {
   // old ones they are taken from the buffers again, where they were read.
   void recover(const md::Recovery& recovery) {
     std::array<const std::byte*, md::kMaxColumns> old = columns_;
-    if (work_.bio->op == Op::write) {
+    if (work_.bio().op == Op::write) {
       each_role(segment_.covered, [&](std::uint32_t r) {
         const bool read = (segment_.reads & md::role_bit(r)) != 0;
         old[work_.row.exponent[r]] = read ? buffer(r) : nullptr;
@@ -111,14 +111,14 @@ class Piece {
   // Where a recovered column goes; one that nobody needs comes with the others.
   std::byte* target(std::uint32_t role, std::byte* unwanted) {
     if ((segment_.recovered & md::role_bit(role)) == 0) return unwanted;
-    if (work_.bio->op == Op::write) return buffer(role);
+    if (work_.bio().op == Op::write) return buffer(role);
     std::byte* const there = flat(role);
     return there != nullptr ? there : bounce();
   }
   void deliver(std::uint32_t role, const std::byte* from) {
     const bool wanted = (segment_.recovered & md::role_bit(role)) != 0;
-    if (!wanted || work_.bio->op == Op::write || from == flat(role)) return;
-    work_.bio->payload.from(in_request(role)).copy_from(from, length_);
+    if (!wanted || work_.bio().op == Op::write || from == flat(role)) return;
+    work_.bio().payload.from(in_request(role)).copy_from(from, length_);
   }
 
   void adjust() {
@@ -170,11 +170,12 @@ void compute_row(RowWork& work, std::uint32_t chunk_bytes) noexcept {
   for (std::uint32_t i = 0; i < work.plan.count; ++i) {
     const RowSegment& segment = work.plan.segments[i];
     const std::optional<md::Recovery> recovery = recovery_of(work, segment);
-    const bool plain = !recovery && (segment.parity == 0 || work.bio->op != Op::write);
+    const bool plain = !recovery && (segment.parity == 0 || work.bio().op != Op::write);
     if (plain) continue;
     Piece piece(work, segment, chunk_bytes);
     // A column that nobody wants needs a place to go as well, and bounces are short.
-    const std::uint32_t most = lies_flat(*work.bio) && !recovery ? kStripeBlockBytes : kBouncePiece;
+    const std::uint32_t most =
+        lies_flat(work.bio()) && !recovery ? kStripeBlockBytes : kBouncePiece;
     for (std::uint32_t at = segment.begin; at < segment.end;) {
       const std::uint32_t to_border = most - at % most;
       const std::uint32_t length = std::min(to_border, segment.end - at);

@@ -18,12 +18,11 @@
 
 #include "bio/bio.h"
 #include "cache/buffer_cache.h"
+#include "class/md/parked.h"
 #include "class/md/stripe_locks.h"
 #include "md/row_plan.h"
 
 namespace ashlar {
-
-class ParityLocal;
 
 inline constexpr std::uint32_t kStripeBlockBytes = 4096;
 
@@ -31,7 +30,7 @@ struct RowWork {
   explicit RowWork(const md::ParityLayout& layout) : row(layout, 0) {}
 
   // --- what is asked
-  Bio* bio = nullptr;
+  Bio& bio() const noexcept { return *parked.bio; }
   md::Row row;
   std::uint64_t first = 0;  // bytes of the row's data, from the start of its first chunk
   std::uint64_t last = 0;
@@ -43,8 +42,8 @@ struct RowWork {
   StripeLock lock;
   cache::Waiter room;
   bool locked = false;
-  ParityLocal* local = nullptr;
-  ListLink link;  // among the free ones, or those that were woken
+  MdParked parked;
+  ListLink link;  // among the free ones
 
   // --- buffers; by role
   md::Roles cached = 0;        // whose bytes the cache had
