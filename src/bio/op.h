@@ -7,12 +7,14 @@
 
 namespace ashlar {
 
-enum class Op : std::uint8_t { read, write, flush, discard, write_zeroes };
-inline constexpr std::size_t kOpCount = 5;
+// `repair` makes what is kept twice, or as parity, right again in a range: for who looks after an
+// array (topology/upkeep.h), not for its users.
+enum class Op : std::uint8_t { read, write, flush, discard, write_zeroes, repair };
+inline constexpr std::size_t kOpCount = 6;
 
 constexpr std::string_view to_string(Op op) noexcept {
-  constexpr std::array<std::string_view, kOpCount> kNames = {"read", "write", "flush", "discard",
-                                                             "write_zeroes"};
+  constexpr std::array<std::string_view, kOpCount> kNames = {"read",    "write",        "flush",
+                                                             "discard", "write_zeroes", "repair"};
   return kNames[static_cast<std::size_t>(op)];
 }
 
@@ -25,9 +27,11 @@ inline constexpr std::uint8_t kFua = 1;       // write, write_zeroes: durable be
 inline constexpr std::uint8_t kNoUnmap = 2;   // write_zeroes: leave no hole
 inline constexpr std::uint8_t kUnmapped = 4;  // payload: may name memory of bio/unmapped.h
 inline constexpr std::uint8_t kQuiet = 8;     // flush: nobody will write for some time
-inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap | kUnmapped | kQuiet;
+inline constexpr std::uint8_t kCheck = 16;    // repair: only count what is wrong
+inline constexpr std::uint8_t kAllFlags = kFua | kNoUnmap | kUnmapped | kQuiet | kCheck;
 
-// A set of operations and of the flag fua: bit i is operation i, bit 7 is fua.
+// A set of operations and of the flag fua: bit i is operation i, bit 7 is fua. all() is all that a
+// user may ask for.
 class OpSet {
  public:
   constexpr OpSet() = default;

@@ -122,6 +122,21 @@ RowPlan plan_row_write(const Row& row, std::uint32_t chunk_bytes, std::uint64_t 
   return plan;
 }
 
+RowPlan plan_row_repair(const Row& row, std::uint32_t chunk_bytes, const RowMembers& members) {
+  RowPlan plan;
+  plan.count = 1;
+  RowSegment& segment = plan.segments[0];
+  segment.end = chunk_bytes;
+  segment.method = Method::recover;
+  segment.reads = members.readable & row.all();
+  segment.sources = sources_for(row, members.readable, row.data);
+  segment.recovered = row.data & ~members.readable;
+  segment.parity = row.parity & members.written;
+  plan.possible = segment.sources != 0;
+  plan.buffers = segment.reads | segment.recovered | segment.parity;
+  return plan;
+}
+
 RowPlan plan_row_read(const Row& row, std::uint32_t chunk_bytes, std::uint64_t first,
                       std::uint64_t last, const RowMembers& members) {
   RowPlan plan;

@@ -86,6 +86,10 @@ struct RowMembers {
 // REQUIRES: not empty, within the row.
 RowPlan plan_row_write(const Row& row, std::uint32_t chunk_bytes, std::uint64_t first,
                        std::uint64_t last, const RowMembers& members);
+// A whole stripe: all that can be read is, what cannot is computed. `sources` are what it is
+// computed from; parity that was read and is no source is only looked at. Parity to be written is
+// `parity`.
+RowPlan plan_row_repair(const Row& row, std::uint32_t chunk_bytes, const RowMembers& members);
 RowPlan plan_row_read(const Row& row, std::uint32_t chunk_bytes, std::uint64_t first,
                       std::uint64_t last, const RowMembers& members);
 

@@ -122,6 +122,7 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
   if ((bio.flags & kFua) != 0 && (!changes_data(bio.op) || !home.ops.fua())) {
     return refused(Errc::unsupported);
   }
+  if ((bio.flags & kCheck) != 0 && bio.op != Op::repair) return refused(Errc::invalid);
   if ((bio.flags & kQuiet) != 0 && bio.op != Op::flush) return refused(Errc::invalid);
   if ((bio.flags & kUnmapped) != 0 && !program.maps_payloads) return refused(Errc::unsupported);
   if (bio.op == Op::flush && (bio.offset != 0 || bio.length != 0)) return refused(Errc::invalid);

@@ -22,6 +22,7 @@
 #include "topology/parameters.h"
 #include "topology/step.h"
 #include "topology/taste.h"
+#include "topology/upkeep.h"
 
 namespace ashlar {
 
@@ -183,6 +184,9 @@ class GeomBody {
   virtual Result<void> on_consumer_removed(std::uint32_t /*index*/) {
     return make_error(Errc::unsupported, "gives up no device while it runs");
   }
+  // Null: there is nothing to look after.
+  virtual Upkeep* upkeep() { return nullptr; }
+
   // Null: consumers that join need no copy.
   virtual CopyGate* copy_gate() { return nullptr; }
 

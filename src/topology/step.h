@@ -56,9 +56,10 @@ struct OpPolicies {
   OpPolicy discard = OpPolicy::refuse;
   OpPolicy write_zeroes = OpPolicy::refuse;
   bool fua = false;  // kFua arrives with writes and is kept
+  OpPolicy repair = OpPolicy::refuse;
 
   constexpr OpPolicy of(Op op) const {
-    const std::array<OpPolicy, kOpCount> all = {read, write, flush, discard, write_zeroes};
+    const std::array<OpPolicy, kOpCount> all = {read, write, flush, discard, write_zeroes, repair};
     return all[static_cast<std::size_t>(op)];
   }
   constexpr OpSet ops() const {
@@ -68,7 +69,7 @@ struct OpPolicies {
     }
     return set.with_fua(fua);
   }
-  // A step that looks at every operation.
+  // A step that looks at every operation of users.
   static constexpr OpPolicies handle_all() {
     return {OpPolicy::handle, OpPolicy::handle, OpPolicy::handle,
             OpPolicy::handle, OpPolicy::handle, true};

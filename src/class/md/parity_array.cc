@@ -59,6 +59,8 @@ void ParityArray::adjust_limits(std::uint32_t, Limits& limits) const {
   limits.preferred_bytes =
       std::min(std::max(limits.preferred_bytes, row_bytes_), limits.max_request_bytes);
   limits.block_bytes = std::max(limits.block_bytes, array_->block_bytes);
+  limits.max_range_bytes = std::min(limits.max_range_bytes, (kMaxPieces - 1) * row_bytes_);
+  limits.ops = limits.ops.with(Op::repair);
 }
 
 Result<void> ParityArray::on_access(bool, bool writing) {
@@ -66,12 +68,16 @@ Result<void> ParityArray::on_access(bool, bool writing) {
   return {};
 }
 
-bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
+std::uint32_t ParityArray::role_of(std::uint32_t consumer) const noexcept {
   for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
-    if (array_->places[role].consumer != consumer) continue;
-    return drop(member_bit(role), Op::read, Errc::gone);
+    if (array_->places[role].consumer == consumer) return role;
   }
-  return true;  // a spare
+  return MdPlace::kNobody;
+}
+
+bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
+  const std::uint32_t role = role_of(consumer);
+  return role == MdPlace::kNobody || drop(member_bit(role), Op::read, Errc::gone);
 }
 
 // Never longer than its superblocks say; the stripes that a member in use has no room for are lost.
@@ -103,9 +109,15 @@ Verdict ParityArray::on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept 
   pad.avoid = pad.refused = 0;
   pad.torn = false;
   if (is_part(bio)) return begin_row(bio, pad, cx, false);
+  if (looked_after_.load(std::memory_order_relaxed) && bio.op != Op::repair) {
+    local_of(*this, cx).count();
+  }
   if (bio.op == Op::read) return read(bio, pad, cx);
   if (bio.op == Op::flush) return flush(bio, pad, cx);
-  return change(bio, pad, cx);
+  if (bio.op == Op::write) return change(bio, pad, cx);
+  // A repair is of whole stripes.
+  const bool whole = bio.offset % row_bytes_ == 0 && bio.length % row_bytes_ == 0;
+  return whole ? by_rows(bio, pad, cx) : end(bio, Errc::invalid);
 }
 
 bool ParityArray::readable(std::uint32_t role, std::uint64_t offset,
@@ -310,7 +322,8 @@ Result<std::unique_ptr<GeomBody>> make_md_parity(std::unique_ptr<MdArray> array)
 // --- works
 // ----------------------------------------------------------------------------------------
 
-ParityLocal::ParityLocal(const md::ParityLayout& layout, Context& cx) : MdLocal(cx) {
+ParityLocal::ParityLocal(const md::ParityLayout& layout, LocalSet<ParityLocal>& set, Context& cx)
+    : MdLocal(cx), member_(set, *this, cx) {
   for (std::size_t i = 0; i < kWorks; ++i) {
     all_.push_back(std::make_unique<RowWork>(layout));
     RowWork& work = *all_.back();

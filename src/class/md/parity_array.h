@@ -66,12 +66,18 @@ class ParityLocal final : public MdLocal {
   // Parts of stripes that one context has under way at once. More wait; enough to keep disks busy.
   static constexpr std::size_t kWorks = 64;
 
-  ParityLocal(const md::ParityLayout& layout, Context& cx);
+  ParityLocal(const md::ParityLayout& layout, LocalSet<ParityLocal>& set, Context& cx);
   ~ParityLocal() override;
 
   // Null: none is free; the bio is asked again when one is, and `was_asked` then.
   RowWork* take(Bio& bio, bool was_asked) noexcept;
   void give(RowWork& work, Context& cx) noexcept;
+
+  // A request of a user, while somebody looks after the array.
+  void count() noexcept {
+    requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
 
  private:
   using Works = List<RowWork, &RowWork::link>;
@@ -81,9 +87,13 @@ class ParityLocal final : public MdLocal {
   std::size_t free_count_ = 0;
   std::size_t promised_ = 0;  // of these, to bios that have been asked again
   List<Bio, &Bio::queue> waiting_;
+  std::atomic<std::uint64_t> requests_{0};
+  LocalSet<ParityLocal>::Member member_;  // last: it leaves the set first
 };
 
-class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRecorder::Dropper {
+class ParityArray final : public StepClass<ParityArray, ParityPad>,
+                          private MdRecorder::Dropper,
+                          private Upkeep {
  public:
   using Local = ParityLocal;
   static constexpr bool kBuildsParts = true;
@@ -103,7 +113,10 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRe
   std::vector<std::pair<std::string, std::string>> status() const override {
     return md_status(*array_);
   }
-  std::unique_ptr<Local> make_local(Context& cx) { return std::make_unique<Local>(layout_, cx); }
+  std::unique_ptr<Local> make_local(Context& cx) {
+    return std::make_unique<Local>(layout_, locals_, cx);
+  }
+  Upkeep* upkeep() override { return this; }
 
   Verdict on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict on_complete(Bio& bio, ParityPad& pad, Context& cx) noexcept;
@@ -125,6 +138,16 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRe
   static Verdict end(Bio& bio, Errc error) noexcept;
   void drop_devices(std::span<const std::uint32_t> consumers) noexcept override;
 
+  // --- Upkeep (parity_upkeep.cc)
+  std::optional<UpkeepJob> due() override;
+  UpkeepJob whole(UpkeepJob::Kind kind) override;
+  std::uint64_t step_bytes() const override { return row_bytes_; }
+  void progress(const UpkeepJob& job, std::uint64_t offset) noexcept override;
+  bool finish(const UpkeepJob& job) noexcept override;
+  std::uint64_t requests() const noexcept override;
+  std::uint64_t mismatches() const noexcept override;
+  std::vector<Extent> rows_of(std::span<const Extent> member_ranges) const;
+
   // --- parts of stripes (parity_row.cc)
   Verdict begin_row(Bio& bio, ParityPad& pad, Context& cx, bool was_asked) noexcept;
   Verdict lock_row(Bio& bio, ParityPad& pad, Context& cx) noexcept;
@@ -134,6 +157,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRe
   Verdict write_row(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict row_was_written(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict restore_row(Bio& bio, ParityPad& pad, Context& cx) noexcept;
+  Verdict repair(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict end_row(Bio& bio, ParityPad& pad, Context& cx, Errc error) noexcept;
   static Verdict wait(Bio& bio, ParityPad& pad, ParityPhase phase) noexcept;
   void plan(Bio& bio, ParityPad& pad) noexcept;
@@ -147,6 +171,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRe
   void add_request_children(Split& split, RowWork& work, MemberSet roles) noexcept;
 
   bool drop(MemberSet bad, Op op, Errc error) noexcept;
+  std::uint32_t role_of(std::uint32_t consumer) const noexcept;
   // The number of the first block of its buffers.
   std::uint64_t block_of(const RowWork& work, std::uint32_t role) const noexcept {
     return role * cache_blocks_ + layout_.member_offset(work.row.number) / kStripeBlockBytes +
@@ -167,7 +192,10 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>, private MdRe
   StripeLocks locks_;
   MdRecorder recorder_;
   std::atomic<bool> writable_{false};
-  std::atomic<std::uint64_t> restored_{0};  // parts that were written back to a member
+  std::atomic<bool> looked_after_{false};
+  mutable LocalSet<ParityLocal> locals_;
+  std::atomic<std::uint64_t> wrong_blocks_{0};  // stripes' blocks that a repair found wrong
+  std::atomic<std::uint64_t> restored_{0};      // parts that were written back to a member
 };
 
 }  // namespace ashlar

@@ -83,8 +83,12 @@ Verdict ParityArray::lock_row(Bio& bio, ParityPad& pad, Context& cx) noexcept {
 void ParityArray::plan(Bio& bio, ParityPad& pad) noexcept {
   RowWork& work = *pad.work;
   const md::RowMembers members = members_of(work, pad.avoid);
-  const auto plan = bio.op == Op::read ? &md::plan_row_read : &md::plan_row_write;
-  work.plan = plan(work.row, chunk_bytes_, work.first, work.last, members);
+  if (bio.op == Op::repair) {
+    work.plan = md::plan_row_repair(work.row, chunk_bytes_, members);
+  } else {
+    const auto plan = bio.op == Op::read ? &md::plan_row_read : &md::plan_row_write;
+    work.plan = plan(work.row, chunk_bytes_, work.first, work.last, members);
+  }
   work.written = members.written;
 }
 
@@ -252,6 +256,7 @@ Verdict ParityArray::row_was_read(Bio& bio, ParityPad& pad, Context& cx) noexcep
     bio.done = 0;
     return work.locked ? plan_row(bio, pad, cx) : lock_row(bio, pad, cx);
   }
+  if (bio.op == Op::repair) return repair(bio, pad, cx);
   compute_row(work, chunk_bytes_);
   return bio.op == Op::write ? write_row(bio, pad, cx) : restore_row(bio, pad, cx);
 }
@@ -320,6 +325,31 @@ Verdict ParityArray::restore_row(Bio& bio, ParityPad& pad, Context& cx) noexcept
                    .offset = on_member(work, role, covered.begin),
                    .length = covered.end - covered.begin,
                    .payload = bio.payload.from(covered.skip),
+                   .tag = role});
+  }
+  return split.verdict();
+}
+
+// Writes what is wrong, what could not be read, and what members lack that are being filled.
+Verdict ParityArray::repair(Bio& bio, ParityPad& pad, Context& cx) noexcept {
+  RowWork& work = *pad.work;
+  const RowRepair found = repair_row(work, chunk_bytes_);
+  if (found.blocks != 0) wrong_blocks_.fetch_add(found.blocks, std::memory_order_relaxed);
+  const bool checks = (bio.flags & kCheck) != 0;
+  const RowSegment& segment = work.plan.segments[0];
+  const MemberSet lacking = (segment.recovered | (segment.parity & ~segment.reads)) & work.written;
+  const MemberSet roles = checks ? 0 : lacking | (found.wrong & work.written);
+  if (roles == 0 || bio.cancel_requested()) return end_row(bio, pad, cx, Errc::ok);
+  pad.phase = ParityPhase::writing;
+  bio.shielded = true;
+  Split split(cx, bio);
+  for (MemberSet left = roles; left != 0; left &= left - 1) {
+    const std::uint32_t role = first_member(left);
+    split.add_own({.op = Op::write,
+                   .consumer = array_->places[role].consumer,
+                   .offset = on_member(work, role, 0),
+                   .length = chunk_bytes_,
+                   .payload = work.payload(role, 0),
                    .tag = role});
   }
   return split.verdict();

@@ -38,8 +38,11 @@ inline constexpr std::array kParityTestParameters = {
                   .max = ~0u},
 };
 
-constexpr OpPolicies kParityTestPolicies = {
-    .read = OpPolicy::handle, .write = OpPolicy::handle, .flush = OpPolicy::handle, .fua = true};
+constexpr OpPolicies kParityTestPolicies = {.read = OpPolicy::handle,
+                                            .write = OpPolicy::handle,
+                                            .flush = OpPolicy::handle,
+                                            .fua = true,
+                                            .repair = OpPolicy::handle};
 
 // Consumer k is the member with role k, missing or not.
 inline Result<GeomPlan> create_parity_test(const CreateArguments& arguments) {

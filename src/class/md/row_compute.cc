@@ -32,6 +32,7 @@ class Piece {
     bounced_ = 0;
     gather();
     if (recovery != nullptr) recover(*recovery);
+    if (work_.bio().op == Op::repair) return compare();
     if (work_.bio().op != Op::write) return;
     if (segment_.method == RowSegment::Method::adjust) {
       adjust();
@@ -40,6 +41,10 @@ class Piece {
                    length_);
     }
   }
+
+  // Of the pieces so far.
+  md::Roles wrong() const { return wrong_; }
+  std::uint32_t wrong_pieces() const { return wrong_pieces_; }
 
  private:
   std::uint64_t in_request(std::uint32_t role) const {
@@ -71,7 +76,7 @@ class Piece {
   void gather() {
     columns_.fill(nullptr);
     if (segment_.method == RowSegment::Method::adjust) return;
-    const bool writes = work_.bio().op == Op::write;
+    const bool writes = work_.bio().op != Op::read;
     const Roles known = segment_.sources & work_.row.data;
     // A write's request has what will be there, a read's what is.
     const Roles from_request = writes ? segment_.covered : segment_.covered & known;
@@ -111,14 +116,36 @@ class Piece {
   // Where a recovered column goes; one that nobody needs comes with the others.
   std::byte* target(std::uint32_t role, std::byte* unwanted) {
     if ((segment_.recovered & md::role_bit(role)) == 0) return unwanted;
-    if (work_.bio().op == Op::write) return buffer(role);
+    if (work_.bio().op != Op::read) return buffer(role);
     std::byte* const there = flat(role);
     return there != nullptr ? there : bounce();
   }
   void deliver(std::uint32_t role, const std::byte* from) {
     const bool wanted = (segment_.recovered & md::role_bit(role)) != 0;
-    if (!wanted || work_.bio().op == Op::write || from == flat(role)) return;
+    if (!wanted || work_.bio().op != Op::read || from == flat(role)) return;
     work_.bio().payload.from(in_request(role)).copy_from(from, length_);
+  }
+
+  // Parity as it should be, against what was read; afterwards it is in the buffers.
+  void compare() {
+    std::byte* const fresh[] = {unwanted_[0], unwanted_[1]};
+    const std::uint32_t roles[] = {work_.row.p, work_.row.q};
+    md::generate({columns_.data(), work_.row.terms}, fresh[0],
+                 roles[1] != md::ParityLayout::kNone ? fresh[1] : nullptr, length_);
+    bool any = false;
+    for (int i = 0; i < 2; ++i) {
+      if (roles[i] == md::ParityLayout::kNone) continue;
+      const Roles bit = md::role_bit(roles[i]);
+      if (((segment_.reads | segment_.parity) & bit) == 0) continue;
+      std::byte* const there = buffer(roles[i]);
+      const bool read = (segment_.reads & bit) != 0;
+      if (read && std::memcmp(there, fresh[i], length_) != 0) {
+        wrong_ |= bit;
+        any = true;
+      }
+      std::memcpy(there, fresh[i], length_);
+    }
+    if (any) ++wrong_pieces_;
   }
 
   void adjust() {
@@ -140,6 +167,8 @@ class Piece {
   std::uint32_t length_ = 0;
   std::array<const std::byte*, md::kMaxColumns> columns_{};
   std::uint32_t bounced_ = 0;
+  Roles wrong_ = 0;
+  std::uint32_t wrong_pieces_ = 0;
   alignas(64) std::byte bounce_[md::kMaxColumns][kBouncePiece];
   alignas(64) std::byte unwanted_[md::Recovery::kMost][kStripeBlockBytes];
 };
@@ -165,6 +194,17 @@ bool lies_flat(const Bio& bio) {
 }
 
 }  // namespace
+
+RowRepair repair_row(RowWork& work, std::uint32_t chunk_bytes) noexcept {
+  const RowSegment& segment = work.plan.segments[0];
+  const std::optional<md::Recovery> recovery = recovery_of(work, segment);
+  Piece piece(work, segment, chunk_bytes);
+  for (std::uint32_t at = 0; at < segment.end; at += kStripeBlockBytes) {
+    const std::uint32_t length = std::min(kStripeBlockBytes, segment.end - at);
+    piece.run(at, length, recovery ? &*recovery : nullptr);
+  }
+  return {piece.wrong(), piece.wrong_pieces()};
+}
 
 void compute_row(RowWork& work, std::uint32_t chunk_bytes) noexcept {
   for (std::uint32_t i = 0; i < work.plan.count; ++i) {

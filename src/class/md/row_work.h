@@ -81,4 +81,12 @@ struct RowWork {
 // write and into the request's payload for a read; and for a write the parity, into its buffers.
 void compute_row(RowWork& work, std::uint32_t chunk_bytes) noexcept;
 
+// For a repair: what cannot be read is computed, and parity compared. What was read wrong is right
+// in its buffers afterwards.
+struct RowRepair {
+  md::Roles wrong = 0;       // parity that did not fit the data
+  std::uint32_t blocks = 0;  // of kStripeBlockBytes, in which some did not
+};
+RowRepair repair_row(RowWork& work, std::uint32_t chunk_bytes) noexcept;
+
 }  // namespace ashlar
