@@ -109,6 +109,8 @@ void Disk::execute(Bio& bio, Job& job) {
     case Op::write_zeroes:
       if (!job.applied) apply(bio, job, bio.fua() && !job.lost);
       return;
+    case Op::repair:  // is refused
+      return;
   }
 }
 

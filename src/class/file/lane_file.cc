@@ -118,6 +118,8 @@ Verdict LaneFile::begin(Bio& bio, FilePad& pad) noexcept {
     case Op::write_zeroes:
       start_range(transfer);
       break;
+    case Op::repair:  // is refused
+      break;
   }
   return Verdict::held();
 }

@@ -77,7 +77,24 @@ class Array {
     EXPECT_TRUE(geom.ok()) << (geom.ok() ? "" : geom.error().message);
     return *(*geom)->providers().front();
   }
-  void remove_faults() { members_ = disks_; }
+  md::Layout layout() const {
+    md::Geometry geometry;
+    geometry.level = std::stoi(shape_.level);
+    geometry.layout = static_cast<std::uint32_t>(std::stoul(shape_.layout));
+    geometry.chunk_bytes = parse_bytes(shape_.chunk).value();
+    geometry.raid_disks = shape_.disks;
+    geometry.component_bytes = kDiskBytes - 4096 - (kDiskBytes - 4096) % geometry.chunk_bytes;
+    return md::Layout::make(geometry).value();
+  }
+  // Changes a byte of a member's data behind the array's back.
+  void flip(std::uint32_t role, std::uint64_t offset) {
+    Opened disk = rig.open(*disks_[role]);
+    std::vector<std::byte> block(512);
+    const std::uint64_t at = offset + parity_test_data_offset(role);
+    ASSERT_EQ(disk.read(at / 512 * 512, block), Errc::ok);
+    block[at % 512] ^= std::byte{0x40};
+    ASSERT_EQ(disk.write(at / 512 * 512, block), Errc::ok);
+  }
 
   Rig rig;
 
@@ -155,6 +172,46 @@ TEST_P(ParityShapes, whatever_is_missing_all_is_there) {
       ASSERT_EQ(healthy.write(0, player.copy), Errc::ok);
     }
   }
+}
+
+std::uint64_t mismatches(Provider& array) { return array.geom->body().upkeep()->mismatches(); }
+
+TEST_P(ParityShapes, a_repair_finds_and_mends_parity_that_is_wrong) {
+  Array array(GetParam());
+  Provider& whole = array.make();
+  Player player(whole.size_bytes, 2);
+  Opened opened = array.rig.open(whole);
+  player.play(opened, 60);
+  const std::uint64_t all = whole.size_bytes;
+  ASSERT_EQ(opened.run(Op::repair, 0, all, {}, kCheck), Errc::ok);
+  EXPECT_EQ(mismatches(whole), 0u);
+
+  // A bit in one block of each of three stripes, on the members with P.
+  const md::ParityLayout layout = *array.layout().parity();
+  for (const std::uint64_t number : {0, 1, 5}) {
+    const std::uint32_t p = layout.stripe(number).p;
+    array.flip(p, layout.member_offset(number) + 17);
+  }
+  ASSERT_EQ(opened.run(Op::repair, 0, all, {}, kCheck), Errc::ok);
+  EXPECT_EQ(mismatches(whole), 3 * 8u) << "whole blocks are counted";
+  ASSERT_EQ(opened.run(Op::repair, 0, all, {}, kCheck), Errc::ok);
+  EXPECT_EQ(mismatches(whole), 6 * 8u) << "a check mends nothing";
+  ASSERT_EQ(opened.run(Op::repair, 0, all, {}), Errc::ok);
+  EXPECT_EQ(mismatches(whole), 9 * 8u);
+  ASSERT_EQ(opened.run(Op::repair, 0, all, {}, kCheck), Errc::ok);
+  EXPECT_EQ(mismatches(whole), 9 * 8u);
+  player.expect_all(opened);
+  for (const std::uint32_t missing : permitted_sets(GetParam())) {
+    Opened degraded = array.rig.open(array.make(missing));
+    player.expect_all(degraded);
+  }
+}
+
+TEST_P(ParityShapes, a_repair_is_of_whole_stripes) {
+  Array array(GetParam());
+  Opened opened = array.rig.open(array.make());
+  EXPECT_EQ(opened.run(Op::repair, 512, 4096, {}), Errc::invalid);
+  EXPECT_EQ(opened.run(Op::write_zeroes, 0, 4096, {}, kCheck), Errc::unsupported);
 }
 
 INSTANTIATE_TEST_SUITE_P(

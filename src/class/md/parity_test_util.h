@@ -44,6 +44,9 @@ constexpr OpPolicies kParityTestPolicies = {.read = OpPolicy::handle,
                                             .fua = true,
                                             .repair = OpPolicy::handle};
 
+// Not all the same, as on real members.
+inline std::uint64_t parity_test_data_offset(std::uint32_t role) { return 4096 * (role % 2); }
+
 // Consumer k is the member with role k, missing or not.
 inline Result<GeomPlan> create_parity_test(const CreateArguments& arguments) {
   md::Geometry geometry;
@@ -56,8 +59,7 @@ inline Result<GeomPlan> create_parity_test(const CreateArguments& arguments) {
   for (std::uint32_t i = 0; i < geometry.raid_disks; ++i) {
     const ConsumerView& view = arguments.consumers[i];
     array->places[i].consumer = i;
-    // Not all the same, as on real members.
-    array->places[i].data_offset_bytes = 4096 * std::uint64_t{i % 2};
+    array->places[i].data_offset_bytes = parity_test_data_offset(i);
     const std::uint64_t data = view.size_bytes - array->places[i].data_offset_bytes;
     geometry.component_bytes = std::min(geometry.component_bytes, data);
     array->block_bytes = std::max(array->block_bytes, view.limits.block_bytes);

@@ -132,6 +132,7 @@ class Memory final : public StepClass<Memory> {
         bio.payload.from(skip).copy_to(at, length);
         break;
       case Op::flush:
+      case Op::repair:  // is refused
         break;
       case Op::discard:
       case Op::write_zeroes:
