@@ -121,6 +121,7 @@ int ashlar_set_list(ashlar_set* set, int (*each)(void*, const char*, uint64_t), 
   if (!is_handle(set)) return no_set();
   if (each == nullptr) return missing("there is no function to call");
   return guarded([&] {
+    set->node->settle_members();
     for (const auto& geom : set->node->topology().geoms()) {
       for (const auto& provider : geom->providers()) {
         const int verdict = each(user, provider->name.c_str(), provider->size_bytes);

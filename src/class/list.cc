@@ -13,6 +13,7 @@
   CLASS(gpt)                          \
   CLASS(linear)                       \
   CLASS(mbr)                          \
+  CLASS(md)                           \
   CLASS(memory)                       \
   CLASS(mirror)                       \
   CLASS(null)                         \

@@ -52,6 +52,8 @@ void add_stack_options(CLI::App& verb, StackOptions& stack) {
   verb.add_option("-f,--stack", stack.stacks, "a stack file that declares images and geoms")
       ->option_text("STACK.toml")
       ->allow_extra_args(false);
+  verb.add_flag("--insist", stack.insist,
+                "start arrays of which some data may be wrong, and which are refused without");
   add_choice(verb, "--dispatch", stack.dispatch, kDispatches,
              "direct: in the caller's context (default); queued: a queue between all layers")
       ->group(kTravelGroup);

@@ -156,7 +156,9 @@ Answer add(Node& node, Request& request) {
   if (auto fine = request.check(); !fine) return fine.error();
   auto disk = node.add_image(image);
   if (!disk) return disk.error();
-  return json{{"name", (*disk)->name}};
+  json answer{{"name", (*disk)->name}};
+  node.settle_members();
+  return answer;
 }
 
 Answer close(Node& node, Request& request) {

@@ -14,10 +14,18 @@ std::string text_of(const Json& page) {
   return page.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+Json member_json(const Provider& device) {
+  if (!device.member) return nullptr;
+  return {{"class", device.member->info->facts->name},
+          {"group", device.member->group},
+          {"detail", device.member->detail}};
+}
+
 Json device_json(const Provider& device) {
   return {{"name", device.name},
           {"aliases", device.aliases},
           {"detail", device.detail},
+          {"member", member_json(device)},
           {"class", device.geom->facts().name},
           {"geom", device.geom->name()},
           {"size", device.size_bytes},

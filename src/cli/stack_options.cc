@@ -6,8 +6,10 @@
 namespace ashlar::cli {
 
 Result<std::unique_ptr<Node>> open_stack(const StackOptions& options) {
-  auto node = Node::create(
-      {.writable = options.write, .direct = options.direct, .engine = options.engine_options()});
+  auto node = Node::create({.writable = options.write,
+                            .direct = options.direct,
+                            .insist = options.insist,
+                            .engine = options.engine_options()});
   if (!node) return node.error();
   for (const std::string& path : options.images) {
     if (auto added = (*node)->add_image({.path = path}); !added) return added.error();
@@ -17,6 +19,7 @@ Result<std::unique_ptr<Node>> open_stack(const StackOptions& options) {
     if (!stack) return stack.error();
     if (auto added = (*node)->add_stack(*stack); !added) return added.error();
   }
+  (*node)->settle_members();
   return std::move(*node);
 }
 

@@ -14,6 +14,7 @@ struct StackOptions {
   std::vector<std::string> images;  // -a
   std::vector<std::string> stacks;  // -f
   bool write = false;               // images may be written to
+  bool insist = false;              // arrays are started although data may be wrong
   bool direct = true;               // O_DIRECT where a file allows it
   EngineChoice engine = EngineChoice::automatic;
   Dispatch dispatch = Dispatch::direct;

@@ -134,6 +134,10 @@ class Walk {
     if (provider.orphaned != Errc::ok) parts.emplace_back("gone");
     for (const std::string& alias : provider.aliases) parts.push_back(alias);
     if (!provider.detail.empty()) parts.push_back(provider.detail);
+    if (provider.member) {
+      parts.push_back(fmt::format("{} member: {}", provider.member->info->facts->name,
+                                  provider.member->detail));
+    }
     if (!geom.tasted() && !geom.consumers().empty()) {
       parts.push_back("over " + joined(names_below(geom), ", "));
     }

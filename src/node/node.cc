@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <deque>
 
 #include "class/list.h"
 #include "node/caretaker.h"
@@ -14,9 +13,6 @@
 namespace ashlar {
 namespace {
 
-// Layers on one branch that tasting follows: deeper is a hostile image that contains itself.
-constexpr int kMaxTasteDepth = 32;
-
 // For the last flush of a device: what is dirty may be much.
 constexpr std::uint64_t kTidyingNs = 60'000'000'000;
 
@@ -25,16 +21,6 @@ const ClassInfo* find_class(std::span<const ClassInfo* const> classes, std::stri
     if (each->facts->name == name) return each;
   }
   return nullptr;
-}
-
-int depth_of(const Provider& provider) {
-  int depth = 0;
-  const Provider* at = &provider;
-  while (at != nullptr && !at->geom->consumers().empty()) {
-    at = at->geom->consumers().front()->provider;
-    ++depth;
-  }
-  return depth;
 }
 
 }  // namespace
@@ -142,6 +128,7 @@ Result<void> Node::add_stack(const StackDescription& stack) {
     };
     CreateRequest request{each.name, {}, each.parameters};
     for (const std::string& name : each.over) {
+      if (!topology_.find(name)) settle_members();
       auto provider = topology_.find(name);
       if (!provider) return placed(provider.error());
       request.over.push_back(*provider);
@@ -152,29 +139,9 @@ Result<void> Node::add_stack(const StackDescription& stack) {
   return {};
 }
 
-void Node::taste_from(Provider& first) {
-  std::deque<Provider*> fresh = {&first};
-  while (!fresh.empty()) {
-    Provider& provider = *fresh.front();
-    fresh.pop_front();
-    tasted_.insert(provider.name);
-    if (depth_of(provider) >= kMaxTasteDepth) {
-      doubts_.push_back({provider.name, "layers nest too deeply; not looked into further"});
-      continue;
-    }
-    auto outcome = topology_.taste(provider, classes_);
-    if (!outcome) {
-      doubts_.push_back({provider.name, outcome.error().message});
-      continue;
-    }
-    for (std::string& each : outcome->doubts) doubts_.push_back({provider.name, std::move(each)});
-    if (outcome->geom == nullptr) continue;
-    for (const auto& each : outcome->geom->providers()) fresh.push_back(each.get());
-  }
-}
-
 Result<std::unique_ptr<Device>> Node::open(std::string_view name, const OpenOptions& options) {
   const std::lock_guard lock(control_);
+  settle_members();
   auto provider = topology_.find(name);
   if (!provider) return provider.error();
   return open_locked((*provider)->face(), options);
@@ -295,57 +262,6 @@ Result<void> Node::orphan(std::string_view name) {
   if (!provider) return provider.error();
   topology_.orphan(**provider, Errc::gone);
   return {};
-}
-
-// --- spoiling: what was tasted on a device that somebody writes to is stale ----------------------
-
-void Node::on_spoil(Provider& provider) { spoiled_.push_back(&provider); }
-
-// A device that was declared not to be tasted stays so.
-void Node::on_last_write_close(Provider& provider) {
-  if (tasted_.contains(provider.name)) to_taste_.push_back(provider.name);
-}
-
-namespace {
-
-// The tasted geoms over `geom` and itself, users first; nothing when any of them is declared or
-// open.
-std::vector<Geom*> stale_tower(Geom& geom) {
-  std::vector<Geom*> tower = {&geom};
-  for (std::size_t i = 0; i < tower.size(); ++i) {
-    if (!tower[i]->tasted()) return {};
-    for (const auto& provider : tower[i]->providers()) {
-      for (Consumer* each : provider->consumers) {
-        if (each->geom == nullptr) return {};
-        tower.push_back(each->geom);
-      }
-    }
-  }
-  std::reverse(tower.begin(), tower.end());
-  return tower;
-}
-
-}  // namespace
-
-// Removes the tasted geoms that nothing uses from what was opened for writing, and tastes what the
-// last writer closed. Runs after an access change, when the graph may change again.
-void Node::settle() {
-  for (Provider* provider : std::exchange(spoiled_, {})) {
-    std::vector<Geom*> stale;
-    for (Consumer* each : provider->consumers) {
-      if (each->geom == nullptr || each->access.any()) continue;
-      for (Geom* member : stale_tower(*each->geom)) stale.push_back(member);
-    }
-    for (Geom* each : stale) {
-      const auto removed = topology_.destroy(*each);
-      ASHLAR_ASSERT(removed.ok());
-    }
-  }
-  for (const std::string& name : std::exchange(to_taste_, {})) {
-    auto provider = topology_.find(name);
-    if (!provider || (*provider)->orphaned != Errc::ok || !(*provider)->consumers.empty()) continue;
-    taste_from(**provider);
-  }
 }
 
 }  // namespace ashlar

@@ -30,6 +30,9 @@ struct StackDescription;  // node/stack.h
 struct NodeOptions {
   bool writable = false;  // images may be opened for writing
   bool direct = true;     // O_DIRECT where the file allows it
+  // What members make is made although some of its data may be wrong (the parameter `insist` of
+  // classes that have it).
+  bool insist = false;
   EngineOptions engine{};
   // Classes beside the built-in ones: for add_geom(), insert(), stack files, and to taste, behind
   // those. A name that a built-in class or another of these has is refused by Node::create(). What
@@ -67,6 +70,11 @@ class Node final : private TopologyListener {
 
   // Makes everything in a stack file.
   Result<void> add_stack(const StackDescription& stack);
+
+  // Makes what the members that were found belong to (ClassInfo::member): call it when all images
+  // are there. Done by open(name) too. What cannot be made is a doubt. Where a member comes later,
+  // what it belongs to is made anew, unless that is in use.
+  void settle_members();
 
   // Opens a device for use. `name`: a name, an alias, or a last part that only one device has.
   // Errors: not_found, ambiguous, busy, read_only, permission, gone.
@@ -128,7 +136,7 @@ class Node final : private TopologyListener {
 
   // The graph, to be looked at. THREAD: while nobody changes it.
   const Topology& topology() const { return topology_; }
-  const std::vector<Doubt>& doubts() const { return doubts_; }
+  std::vector<Doubt> doubts() const;
 
  private:
   friend class Device;
@@ -141,7 +149,10 @@ class Node final : private TopologyListener {
   Result<const ClassInfo*> class_of(std::string_view name) const;
   Result<Geom*> make_geom(std::string_view class_name, CreateRequest request);
   Result<std::unique_ptr<Device>> open_locked(Provider& provider, const OpenOptions& options);
+  // node/found.cc
   void taste_from(Provider& first);
+  bool gather(const ClassInfo& info, std::vector<Provider*> members);
+  Geom* made_of(const ClassInfo& info, const std::vector<Provider*>& members) const;
   bool names_face(const std::string& name, const Provider& face) const;
   Counting counting_of(const Provider& face) const;
   void close(Device& device);
@@ -172,6 +183,8 @@ class Node final : private TopologyListener {
   std::unique_ptr<Lane> lane_;            // for tasting, used under control_
   Topology topology_;
   std::vector<Doubt> doubts_;
+  bool unsettled_ = false;            // members were found since settle_members()
+  std::vector<Doubt> member_doubts_;  // of the last settle_members()
   std::uint32_t images_ = 0;
   std::set<std::string> tasted_;  // names of the devices that classes were asked about
   std::vector<Provider*> spoiled_;

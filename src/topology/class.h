@@ -1,4 +1,4 @@
-// A class: a kind of layer. Stated once, as facts and three functions; listed explicitly in
+// A class: a kind of layer. Stated once, as facts and a few functions; listed explicitly in
 // class/list.cc, never registered by a global.
 //
 // The three ways of saying what a layer does:
@@ -212,10 +212,18 @@ struct GeomPlan {
   std::vector<std::string> evidence;  // why it was recognised, sentences
   std::vector<std::string> doubts;    // what does not fit
   int confidence = 0;                 // taste: 1 to 100; the highest offer wins
+  std::string name;                   // of members: what the geom would like to be called
+};
+
+// A device that is a part of something over several devices: a member of an array.
+struct Membership {
+  std::string group;   // the same for all that belong together, and for nothing else: a UUID
+  std::string detail;  // for people: "raid5 'data', place 2"
+  int confidence = 0;  // 1 to 100; with as much as the best offer or more, it is a member
 };
 
 struct CreateArguments {
-  std::string_view name{};  // the geom's
+  std::string_view name{};  // the geom's; empty where members make it, and the plan has a wish
   const Parameters& parameters;
   std::span<ConsumerView> consumers;
 };
@@ -227,6 +235,10 @@ struct ClassInfo {
   // Looks for this class on a provider. Null: never found by tasting. Nothing: not there.
   // An error (corrupt): it is there, damaged beyond use; reported as a doubt.
   Result<std::optional<GeomPlan>> (*taste)(TasteReader& reader) = nullptr;
+  // Looks whether a device is a member. Null: the class has none. Nothing, errors: as taste. When
+  // all devices are there, the members of each group are given to create(), in any order, which
+  // finds out what they make; what it refuses is reported as a doubt.
+  Result<std::optional<Membership>> (*member)(TasteReader& reader) = nullptr;
 };
 
 }  // namespace ashlar

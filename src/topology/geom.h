@@ -44,6 +44,13 @@ struct Access {
   bool any() const { return read != 0 || write != 0 || exclusive != 0; }
 };
 
+// What a class found a device to be a part of.
+struct MemberOf {
+  const ClassInfo* info = nullptr;
+  std::string group;
+  std::string detail;
+};
+
 struct Provider {
   Geom* geom = nullptr;
   std::uint32_t index = 0;           // among the geom's providers
@@ -57,6 +64,7 @@ struct Provider {
   Limits limits;
   std::vector<MapExtent> map;
   std::optional<PartitionFacts> partition;
+  std::optional<MemberOf> member;    // no other class is offered it then
   std::vector<Consumer*> consumers;  // attached to it
   Access access;                     // the sum of theirs
   // The device above that was put in beneath this one's users: whoever asks for this device by

@@ -77,7 +77,8 @@ Topology::~Topology() {
   while (!geoms_.empty()) remove(*geoms_.back());
 }
 
-Result<Geom*> Topology::create(const ClassInfo& info, CreateRequest request) {
+// Asks the class; the parameters in `request` are complete afterwards.
+Result<GeomPlan> Topology::plan_for(const ClassInfo& info, CreateRequest& request) const {
   const ClassFacts& facts = *info.facts;
   const std::size_t count = request.over.size();
   if (count < facts.min_consumers || count > facts.max_consumers) {
@@ -97,9 +98,56 @@ Result<Geom*> Topology::create(const ClassInfo& info, CreateRequest request) {
     views.push_back({provider->name, provider->size_bytes, provider->limits, readers.back().get()});
   }
   auto plan = info.create(CreateArguments{request.name, *parameters, views});
-  if (!plan) return plan.error();
   request.parameters = parameters->texts();
+  return plan;
+}
+
+Result<Geom*> Topology::create(const ClassInfo& info, CreateRequest request) {
+  auto plan = plan_for(info, request);
+  if (!plan) return plan.error();
   return adopt(info, std::move(request), std::move(*plan), false);
+}
+
+// A name that somebody might mean another device by is not free, nor one that an image may get.
+std::string Topology::free_name(const ClassInfo& info, const std::string& wish) const {
+  const bool of_image = wish.starts_with("disk");
+  if (!wish.empty() && !of_image && !find(wish) && find(wish).error().code == Errc::not_found) {
+    return wish;
+  }
+  for (unsigned number = 0;; ++number) {
+    std::string name = fmt::format("{}{}", info.facts->name, number);
+    if (!names_.contains(name)) return name;
+  }
+}
+
+Result<Geom*> Topology::gather(const ClassInfo& info, std::vector<Provider*> members,
+                               ParameterTexts parameters) {
+  CreateRequest request{"", std::move(members), std::move(parameters)};
+  auto plan = plan_for(info, request);
+  if (!plan) return plan.error();
+  request.name = free_name(info, plan->name);
+  return adopt(info, std::move(request), std::move(*plan), true);
+}
+
+// Asks every class whether `provider` is a member; answers how sure the surest is, 0 where none is.
+int Topology::taste_member(Provider& provider, std::span<const ClassInfo* const> classes,
+                           std::vector<std::string>& doubts) {
+  provider.member.reset();
+  int best = 0;
+  for (const ClassInfo* info : classes) {
+    if (info->member == nullptr) continue;
+    const auto reader = make_reader(provider);
+    auto found = info->member(*reader);
+    if (!found) {
+      doubts.push_back(found.error().message);
+      if (found.error().code == Errc::timed_out) break;
+      continue;
+    }
+    if (!found->has_value() || (*found)->confidence <= best) continue;
+    best = (*found)->confidence;
+    provider.member = MemberOf{info, std::move((*found)->group), std::move((*found)->detail)};
+  }
+  return best;
 }
 
 Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
@@ -107,6 +155,7 @@ Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
   TasteOutcome outcome;
   std::optional<GeomPlan> best;
   const ClassInfo* best_class = nullptr;
+  const int sure = taste_member(provider, classes, outcome.doubts);
   for (const ClassInfo* info : classes) {
     if (info->taste == nullptr) continue;
     const auto reader = make_reader(provider);
@@ -129,7 +178,8 @@ Result<Topology::TasteOutcome> Topology::taste(Provider& provider,
     best = std::move(**offer);
     best_class = info;
   }
-  if (!best) return outcome;
+  if (!best || best->confidence <= sure) return outcome;
+  provider.member.reset();
   auto geom =
       adopt(*best_class, CreateRequest{provider.name, {&provider}, {}}, std::move(*best), true);
   if (!geom) return geom.error();

@@ -69,13 +69,19 @@ class Topology {
   // invalid on a wrong number of consumers or parameters; gone when a consumer is orphaned.
   Result<Geom*> create(const ClassInfo& info, CreateRequest request);
 
-  // Offers `provider` to every class; the most confident makes a geom. Null: nobody knew it.
-  // Damaged metadata is no error: it is reported in `doubts`.
+  // Offers `provider` to every class; the most confident makes a geom, or says that it is a member
+  // (Provider::member). Null: nobody knew it. Damaged metadata is no error: it is reported in
+  // `doubts`.
   struct TasteOutcome {
     Geom* geom = nullptr;
     std::vector<std::string> doubts;
   };
   Result<TasteOutcome> taste(Provider& provider, std::span<const ClassInfo* const> classes);
+
+  // Makes a geom of members of one group, by create(). It has the name that its class wishes, where
+  // no device can be meant by that, else the class's and a number ("md0"). Errors: as create().
+  Result<Geom*> gather(const ClassInfo& info, std::vector<Provider*> members,
+                       ParameterTexts parameters);
 
   // Removes a geom. Errors: busy when something is attached to a provider of it.
   Result<void> destroy(Geom& geom);
@@ -126,6 +132,10 @@ class Topology {
 
  private:
   Result<Geom*> adopt(const ClassInfo& info, CreateRequest request, GeomPlan plan, bool tasted);
+  Result<GeomPlan> plan_for(const ClassInfo& info, CreateRequest& request) const;
+  int taste_member(Provider& provider, std::span<const ClassInfo* const> classes,
+                   std::vector<std::string>& doubts);
+  std::string free_name(const ClassInfo& info, const std::string& wish) const;
   Result<void> check_plan(const ClassInfo& info, const CreateRequest& request,
                           const GeomPlan& plan) const;
   friend class Surgery;

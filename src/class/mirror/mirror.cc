@@ -16,7 +16,7 @@
 #include <memory>
 #include <new>
 
-#include "class/mirror/balance.h"
+#include "class/balance.h"
 #include "class/mirror/leg_gate.h"
 #include "class/mirror/legs.h"
 #include "program/split.h"

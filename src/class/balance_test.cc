@@ -2,7 +2,7 @@
 // share one: a count that drifts would starve a leg for ever.
 // Method: more contexts than there are states begin and end reads, one after the other and all at
 // once, from threads; afterwards the choice must be what it is when nothing is under way.
-#include "class/mirror/balance.h"
+#include "class/balance.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ namespace ashlar {
 namespace {
 
 constexpr unsigned kLanes = 48;  // the first 16 have states of their own
-constexpr LegSet kBoth = 3;
+constexpr ChoiceSet kBoth = 3;
 
 std::vector<std::unique_ptr<Lane>> make_lanes() {
   std::vector<std::unique_ptr<Lane>> lanes;

@@ -1,7 +1,7 @@
 // The ways of choosing a leg. The counts are exact, because what begins in a context ends there,
 // and where contexts share a state they count with locked instructions; turns and heads are hints
 // and may be lost.
-#include "class/mirror/balance.h"
+#include "class/balance.h"
 
 namespace ashlar {
 namespace {
@@ -19,18 +19,18 @@ constexpr std::array kNames = {
 };
 
 // The first candidate behind `last`, in a circle.
-std::uint32_t next_leg(LegSet candidates, std::uint32_t last) noexcept {
-  const LegSet behind = candidates & ~(leg_bit(last) | (leg_bit(last) - 1));
-  return first_leg(behind != 0 ? behind : candidates);
+std::uint32_t next_leg(ChoiceSet candidates, std::uint32_t last) noexcept {
+  const ChoiceSet behind = candidates & ~(choice_bit(last) | (choice_bit(last) - 1));
+  return first_choice(behind != 0 ? behind : candidates);
 }
 
 // The candidate of the least cost, the earliest in turn where several cost the same.
 template <typename Cost>
-std::uint32_t cheapest(LegSet candidates, std::uint32_t last, Cost cost) noexcept {
+std::uint32_t cheapest(ChoiceSet candidates, std::uint32_t last, Cost cost) noexcept {
   std::uint32_t best = next_leg(candidates, last);
   auto least = cost(best);
-  LegSet left = candidates & ~leg_bit(best);
-  for (std::uint32_t leg = best; left != 0; left &= ~leg_bit(leg)) {
+  ChoiceSet left = candidates & ~choice_bit(best);
+  for (std::uint32_t leg = best; left != 0; left &= ~choice_bit(leg)) {
     leg = next_leg(left, leg);
     const auto its = cost(leg);
     if (its >= least) continue;
@@ -74,8 +74,8 @@ void Balance::change_busy(LaneState& lane, std::uint32_t leg, std::uint32_t by) 
   }
 }
 
-std::uint32_t Balance::begin(LegSet candidates, const Bio& bio, const Context& cx) noexcept {
-  if (kind_ == BalanceKind::first) return first_leg(candidates);
+std::uint32_t Balance::begin(ChoiceSet candidates, const Bio& bio, const Context& cx) noexcept {
+  if (kind_ == BalanceKind::first) return first_choice(candidates);
   constexpr auto kRelaxed = std::memory_order_relaxed;
   LaneState& lane = lane_of(cx);
   const std::uint32_t last = lane.last.load(kRelaxed);

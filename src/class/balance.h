@@ -1,4 +1,4 @@
-// Which leg of a mirror the next read goes to.
+// Which copy the next read goes to: for the classes that keep several (mirror, md).
 //
 // Each lane decides from what it did itself, in cache lines of its own, of which it is the only
 // writer: a decision costs no shared line and no locked instruction. Lanes beyond the first
@@ -9,15 +9,27 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
 
-#include "class/mirror/legs.h"
+#include "bio/bio.h"
 
 namespace ashlar {
 
 class Context;
+
+// What may be chosen fits a word; bit k is leg k.
+inline constexpr std::uint32_t kMaxChoices = 32;
+using ChoiceSet = std::uint32_t;
+
+constexpr ChoiceSet choice_bit(std::uint32_t leg) { return ChoiceSet{1} << leg; }
+// REQUIRES: not empty.
+constexpr std::uint32_t first_choice(ChoiceSet set) {
+  return static_cast<std::uint32_t>(std::countr_zero(set));
+}
 
 enum class BalanceKind : std::uint8_t {
   least_busy,   // the leg with the fewest reads of this lane under way; in turn where equal
@@ -37,14 +49,14 @@ class Balance {
 
   // The leg for `bio`, a read, among `candidates`. end() follows when the read is over.
   // REQUIRES: candidates is not empty.
-  std::uint32_t begin(LegSet candidates, const Bio& bio, const Context& cx) noexcept;
+  std::uint32_t begin(ChoiceSet candidates, const Bio& bio, const Context& cx) noexcept;
   void end(std::uint32_t leg, const Context& cx) noexcept;
 
  private:
   struct alignas(64) LaneState {
-    std::atomic<std::uint32_t> last = kMaxLegs - 1;  // the leg that had its turn
-    std::array<std::atomic<std::uint32_t>, kMaxLegs> busy{};
-    std::array<std::atomic<std::uint64_t>, kMaxLegs> head{};  // where the leg's last read ended
+    std::atomic<std::uint32_t> last = kMaxChoices - 1;  // the leg that had its turn
+    std::array<std::atomic<std::uint32_t>, kMaxChoices> busy{};
+    std::array<std::atomic<std::uint64_t>, kMaxChoices> head{};  // where the leg's last read ended
     bool shared = false;
   };
   static constexpr std::size_t kOwnStates = 16;
