@@ -20,7 +20,9 @@ BitmapBook::BitmapBook(BitmapHeader header, ByteView bits, bool trusted)
   durable_ = std::make_unique<std::atomic<std::uint64_t>[]>(words);
   counts_ = std::make_unique<std::atomic<std::uint32_t>[]>(count / granule_bits_ + 1);
   unsynced_.resize(words);
-  image_.resize(align_up(header_.total_bytes(), kBitmapPageBytes));
+  // Behind the last bit are ones, as mdadm and the kernel leave them.
+  image_.resize(align_up(header_.total_bytes(), kBitmapPageBytes), std::byte{0xff});
+  std::copy_n(bits.begin(), (count + 7) / 8, image_.begin() + kBitmapHeaderBytes);
   set_in_page_.resize(image_.size() / kBitmapPageBytes);
   changed_.resize(set_in_page_.size());
   stale_on_members_ = !trusted;
@@ -29,8 +31,7 @@ BitmapBook::BitmapBook(BitmapHeader header, ByteView bits, bool trusted)
   const std::vector<std::byte> head = serialise_bitmap(header_);
   std::copy(head.begin(), head.end(), image_.begin());
   for (std::uint64_t bit = 0; bit < count; ++bit) {
-    const bool set = !trusted || (std::to_integer<unsigned>(bits[bit / 8]) >> (bit % 8) & 1) != 0;
-    if (!set) continue;
+    if (trusted && !is_set(bit)) continue;
     image_[kBitmapHeaderBytes + bit / 8] |= std::byte{1} << (bit % 8);
     ++set_in_page_[page_of(bit)];
     ++set_bits_;

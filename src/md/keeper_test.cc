@@ -5,10 +5,7 @@
 // mdadm made as starting points.
 #include "md/keeper.h"
 
-#include <thread>
-
 #include "md/keeper_test_rig.h"
-#include "test/command.h"
 
 namespace ashlar::md {
 namespace {
@@ -96,7 +93,7 @@ TEST(MdKeeper, AnArrayThatIsNotWrittenIsNotTouched) {
     EXPECT_EQ(array.checkpoint(), Answer::open);
     EXPECT_EQ(array.power.records, 0u);
     for (std::size_t i = 0; i < before.size(); ++i)
-      EXPECT_EQ(array.disks[i].bytes, before[i].bytes);
+      EXPECT_TRUE(same(array.disks[i].bytes, before[i].bytes));
   }
 }
 
@@ -202,7 +199,8 @@ TEST(MdKeeper, OneTooManyLosesTheArrayAndLeavesItAlone) {
   EXPECT_EQ(array.write(kFirst), Answer::lost);
   array.keeper->end_write(kFirst, Written::some);
   EXPECT_EQ(array.clean(), Answer::lost);
-  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_EQ(array.disks[i].bytes, before[i].bytes);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_TRUE(same(array.disks[i].bytes, before[i].bytes));
 }
 
 TEST(MdKeeper, WithoutRedundancyNothingIsKept) {
@@ -342,16 +340,18 @@ TEST(MdKeeper, AReturningMemberLacksWhatTheBitsSay) {
 
 // An update was interrupted: one member is an event behind. Another cut must not make it two.
 TEST(MdKeeper, AMemberThatIsBehindIsLevelledFirst) {
-  for (std::uint64_t cut = 0; cut < 40; ++cut) {
+  for (std::uint64_t i = 0; i < 4 * 16; ++i) {
+    SCOPED_TRACE(i);
     std::vector<Disk> disks = make_disks({Version::v1_2, 5, 4, true});
-    Superblock sb = read_superblock(disks[1]);
+    Disk& late = disks[i % 4];
+    Superblock sb = read_superblock(late);
     sb.events = 19;
-    store(disks[1], sb.superblock_offset_bytes, serialise_superblock(sb));
+    store(late, sb.superblock_offset_bytes, serialise_superblock(sb));
     Array array(disks);
-    array.power.sectors_left = cut;
+    array.power.sectors_left = i / 4;
     array.write(kFirst);
-    EXPECT_TRUE(array.again().assembly.left_out.empty()) << cut;
-    EXPECT_TRUE(array.again().assembly.runs()) << cut;
+    EXPECT_TRUE(array.again().assembly.left_out.empty());
+    EXPECT_TRUE(array.again().assembly.runs());
     array.keeper->end_write(kFirst, Written::all);
   }
 }

@@ -15,6 +15,11 @@ namespace ashlar::md {
 
 using Bytes = std::vector<std::byte>;
 
+// A comparison that is fast without optimisation, too.
+inline bool same(const Bytes& a, const Bytes& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
 // The part of a device that holds metadata, if it is at its beginning; else all of it.
 struct Disk {
   std::string name;
