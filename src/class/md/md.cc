@@ -6,6 +6,7 @@
 
 #include "class/md/array.h"
 #include "class/md/member.h"
+#include "class/md/metadata.h"
 #include "topology/step_class.h"
 
 namespace ashlar {
@@ -22,14 +23,21 @@ constexpr std::array kParameters = {
                   .help = "for tests: may be written, and no superblock or bitmap will tell of it"},
 };
 
+constexpr OpPolicies kPolicies = [] {
+  OpPolicies policies = OpPolicies::handle_all();
+  policies.repair = OpPolicy::handle;
+  return policies;
+}();
+
 constexpr ClassFacts kFacts = {
     .name = "md",
-    .summary = "arrays of Linux md: linear, raid0, raid1, raid10",
+    .summary = "arrays of Linux md: linear, raid0, raid1, raid4, raid5, raid6, raid10",
     .min_consumers = 1,
     .max_consumers = kMaxConsumers,
-    .policies = OpPolicies::handle_all(),
-    .payload = PayloadUse::moves,
+    .policies = kPolicies,
+    .payload = PayloadUse::bytes,
     .parameters = kParameters,
+    .tidies_up = true,
 };
 
 // Devices as candidates, numbered as the consumers.
@@ -194,28 +202,31 @@ ProviderPlan provider_of(const MdArray& array, bool writable) {
   return provider;
 }
 
+Result<std::unique_ptr<GeomBody>> body_of(std::unique_ptr<MdArray> array) {
+  const md::Layout& layout = array->layout();
+  if (layout.parity() != nullptr) return make_md_parity(std::move(array));
+  if (layout.linear() != nullptr) return make_md_linear(std::move(array));
+  if (layout.raid0() != nullptr) return make_md_raid0(std::move(array));
+  return make_md_copies(std::move(array));
+}
+
 Result<GeomPlan> create(const CreateArguments& arguments) {
   auto array = make_array(arguments);
   if (!array) return array.error();
   const md::Layout& layout = (*array)->layout();
-  // Not there yet.
-  if (layout.parity() != nullptr) {
-    return make_error(Errc::unsupported, "md: {}: {} is not supported",
-                      md_title((*array)->superblock()),
-                      md::level_name((*array)->superblock().level));
-  }
   GeomPlan plan;
   plan.name = wished_name((*array)->superblock());
   tell(**array, plan);
-  plan.providers.push_back(
-      provider_of(**array, arguments.parameters.flag("writable_without_records")));
-  if (layout.linear() != nullptr) {
-    plan.body = make_md_linear(std::move(*array));
-  } else if (layout.raid0() != nullptr) {
-    plan.body = make_md_raid0(std::move(*array));
-  } else {
-    plan.body = make_md_copies(std::move(*array));
+  // What is written twice, or with parity, is recorded on the members.
+  const bool plain = layout.linear() != nullptr || layout.raid0() != nullptr;
+  const bool unrecorded = arguments.parameters.flag("writable_without_records");
+  plan.providers.push_back(provider_of(**array, plain || unrecorded || layout.parity() != nullptr));
+  if (!plain && !unrecorded) {
+    if (auto added = add_md_keeper(**array, arguments.consumers); !added) return added.error();
   }
+  auto body = body_of(std::move(*array));
+  if (!body) return body.error();
+  plan.body = std::move(*body);
   return plan;
 }
 

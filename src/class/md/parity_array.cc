@@ -60,7 +60,7 @@ void ParityArray::adjust_limits(std::uint32_t, Limits& limits) const {
       std::min(std::max(limits.preferred_bytes, row_bytes_), limits.max_request_bytes);
   limits.block_bytes = std::max(limits.block_bytes, array_->block_bytes);
   limits.max_range_bytes = std::min(limits.max_range_bytes, (kMaxPieces - 1) * row_bytes_);
-  limits.ops = limits.ops.with(Op::repair);
+  limits.ops = limits.ops.without(Op::discard).without(Op::write_zeroes).with(Op::repair);
 }
 
 Result<void> ParityArray::on_access(bool, bool writing) {
