@@ -5,13 +5,30 @@
 // that is being filled), the request goes on in small pieces, each read from one copy after another
 // until one delivers.
 //
-// Copies that may differ, because the array was not shut down cleanly, are read from the first
-// one alone, so that what was read once is read again.
+// While the array is open for writing, a piece that another copy had is then written to the members
+// that failed it, as the kernel does: disks put another sector in the place of one that they cannot
+// read. Who fails that too is dropped. correction_gate.h keeps changes out meanwhile.
+//
+//   whole/chunks --a copy fails--> pieces --from another copy--> locking --> reading again
+//                                    ^                                            |
+//                                    +---------- next piece <---- correcting <----+
+//
+// Changes go to every member in use. Who fails one is dropped, where the others have all data
+// between them; otherwise the change fails, and nobody is dropped (class/mirror/legs.h has the
+// reasoning for several lanes at once). As with a mirror, changes of one range that are under way
+// at the same time may end in another order on each copy: who wants one or the other waits for the
+// first before the second.
+//
+// Copies that may differ, because the array was not shut down cleanly or a change ended midway, are
+// read from the first one alone, so that what was read once is read again.
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <new>
 
 #include "class/balance.h"
 #include "class/md/array.h"
+#include "class/md/correction_gate.h"
 #include "program/lookup.h"
 #include "program/split.h"
 #include "topology/step_class.h"
@@ -25,23 +42,45 @@ static_assert(kMaxMdMembers <= kMaxChoices);
 constexpr std::uint64_t kPieceBytes = 4096;
 
 enum class Phase : std::uint8_t {
-  whole,   // a read of one copy
-  chunks,  // a read with a child for each chunk
-  pieces,  // a read, piece by piece
+  // Reads.
+  whole,       // of one copy
+  chunks,      // a child for each chunk
+  pieces,      // one after the other
+  locking,     // a piece is to be corrected, and waits for changes of it
+  rereading,   // from a copy that had it
+  correcting,  // and written to those who had not
+  // Changes. What must be recorded before the data, and before the answer, becomes a phase here.
+  entering,  // waits for a correction
+  data,      // a child for each copy
 };
 
 struct CopiesPad {
   std::uint64_t at;     // pieces: bytes of the request that are there
   std::uint32_t piece;  // pieces: the bytes under way
   MemberSet tried;      // pieces: members that did not deliver the present one
+  MemberSet suspects;   // pieces: members that failed some of the request, and are tried first
+  MemberSet bad;        // members that failed
   Phase phase;
-  std::uint8_t role;  // whole: the member
+  std::uint8_t role;  // whole, pieces: the member
   bool counted;       // whole: Balance is to hear of the end
   bool lacking;       // chunks: one of them had no copy to be read as a whole
   bool narrow;        // pieces: in single blocks
-  Errc error;         // pieces: of the last copy that failed
+  bool entered;       // `entry` is made
+  bool cancelled;     // changes: a child was, because the request was
+  bool torn;          // changes: a member may hold a part of it
+  Errc error;         // of the last member that failed
+  alignas(8) std::byte entry[sizeof(CorrectionGate::Entry)];
+
+  CorrectionGate::Entry& its_entry() noexcept {
+    return *std::launder(reinterpret_cast<CorrectionGate::Entry*>(entry));
+  }
 };
-static_assert(sizeof(CopiesPad) == 24);
+
+// The member refused the request as such, and no byte on it changed.
+bool changed_nothing(Errc error) {
+  return error == Errc::unsupported || error == Errc::invalid || error == Errc::out_of_range ||
+         error == Errc::read_only || error == Errc::permission;
+}
 
 // Where a range of the array is read.
 struct Choice {
@@ -62,6 +101,8 @@ bool overlaps(const std::vector<Extent>& ranges, std::uint64_t offset, std::uint
 template <typename Layout>
 class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
  public:
+  using Local = CorrectionGate::Local;
+
   CopiesArray(std::unique_ptr<MdArray> array, const Layout& layout)
       : array_(std::move(array)),
         layout_(layout),
@@ -88,7 +129,18 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   std::uint16_t max_children() const {
-    return static_cast<std::uint16_t>(std::max<std::uint32_t>(kMaxPieces, 2 * layout_.copies()));
+    const std::uint32_t copies = layout_.copies();
+    const std::uint32_t most = array_->layout().mirror() != nullptr
+                                   ? copies
+                                   : std::max<std::uint32_t>(kMaxPieces, 2 * copies);
+    return static_cast<std::uint16_t>(std::max(most, array_->members.count()));
+  }
+
+  std::unique_ptr<Local> make_local(Context& cx) { return std::make_unique<Local>(gate_, cx); }
+
+  Result<void> on_access(bool, bool writing) override {
+    writable_.store(writing, std::memory_order_relaxed);
+    return {};
   }
 
   bool on_consumer_lost(std::uint32_t consumer) override {
@@ -116,26 +168,57 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   std::vector<std::pair<std::string, std::string>> status() const override {
-    return md_status(*array_);
+    auto lines = md_status(*array_);
+    const std::uint64_t from = uneven_from_.load(std::memory_order_relaxed);
+    if (from != md::kAll) {
+      lines.emplace_back("uneven", fmt::format("copies may differ from byte {} on", from));
+    }
+    const std::uint64_t corrected = corrected_.load(std::memory_order_relaxed);
+    if (corrected != 0) {
+      lines.emplace_back("corrected",
+                         fmt::format("{} bytes that a member could not read", corrected));
+    }
+    return lines;
   }
 
   Verdict on_request(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    if (bio.op == Op::read) return begin_read(bio, pad, cx);
-    Split split(cx, bio);
-    for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
-      split.add(array_->places[first_member(left)].consumer, 0, 0, 0);
-    }
-    return split.verdict();
+    pad.entered = pad.cancelled = pad.torn = false;
+    pad.bad = 0;
+    return bio.op == Op::read ? begin_read(bio, pad, cx) : begin_change(bio, pad, cx);
   }
 
-  void on_child(Bio&, Bio& child, CopiesPad& pad, Context& cx) noexcept {
+  void on_child(Bio& bio, Bio& child, CopiesPad& pad, Context& cx) noexcept {
     const auto role = static_cast<std::uint32_t>(child.tag & 0xff);
     if ((child.tag & kCounted) != 0) balance_.end(role, cx);
-    if (pad.phase == Phase::pieces && !child.ok()) pad.error = child.error;
+    if (child.ok()) return;
+    if (child.error == Errc::cancelled && bio.cancel_requested()) {
+      // The owner's wish, and no fault of the member's.
+      pad.cancelled = true;
+      pad.torn = pad.torn || bio.op != Op::flush;
+      return;
+    }
+    pad.error = child.error;
+    pad.bad |= member_bit(role);
+    pad.torn = pad.torn || !changed_nothing(child.error);
   }
 
   Verdict on_complete(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    return bio.op == Op::read ? end_read(bio, pad, cx) : Verdict::done();
+    if (bio.op != Op::read) return end_change(bio, pad);
+    if (pad.phase == Phase::whole && pad.counted) balance_.end(pad.role, cx);
+    if (bio.cancel_requested() && !(pad.phase == Phase::whole && bio.ok())) {
+      leave_gate(bio, pad);
+      bio.fail(Errc::cancelled);
+      return Verdict::done();
+    }
+    return end_read(bio, pad, cx);
+  }
+
+  // It waits at the gate.
+  void on_cancel(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    pad.its_entry().waiting_link.unlink();
+    leave_gate(bio, pad);
+    bio.fail(Errc::cancelled);
+    cx.resume(bio, Verdict::done());
   }
 
  private:
@@ -186,12 +269,26 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
     const bool even = offset + length <= uneven_from_.load(std::memory_order_relaxed);
     if (roles == 0 || tried != 0 || !even) return first;
     const MemberSet quick = roles & ~write_mostly_;
-    return choice_of(balance_.begin(quick != 0 ? quick : roles, bio, cx), offset);
+    Choice balanced = choice_of(balance_.begin(quick != 0 ? quick : roles, bio, cx), offset);
+    balanced.counted = true;
+    return balanced;
   }
   Choice choice_of(std::uint32_t role, std::uint64_t offset) const noexcept {
     std::uint32_t copy = 0;
     while (layout_.place(offset, copy).role != role) ++copy;
-    return {role, layout_.place(offset, copy).offset_bytes, true};
+    return {role, layout_.place(offset, copy).offset_bytes};
+  }
+  // A copy for a piece. A member that is to be corrected is asked for each, to see which it fails.
+  Choice choose_piece(std::uint64_t at, const Bio& bio, const CopiesPad& pad,
+                      Context& cx) noexcept {
+    for (std::uint32_t copy = 0; pad.suspects != 0 && copy < layout_.copies(); ++copy) {
+      const md::Place place = layout_.place(at, copy);
+      const bool asked = (pad.suspects & ~pad.tried & member_bit(place.role)) != 0;
+      if (asked && readable(place.role, place.offset_bytes, place.offset_bytes + pad.piece)) {
+        return {place.role, place.offset_bytes};
+      }
+    }
+    return choose(at, pad.piece, pad.tried, bio, cx);
   }
 
   void add_child(Split& split, const Choice& choice, std::uint64_t skip,
@@ -203,7 +300,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   // --- reads
   Verdict begin_read(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     pad.at = 0;
-    pad.tried = 0;
+    pad.tried = pad.suspects = 0;
     pad.narrow = false;
     pad.error = Errc::io;
     if (bio.length > layout_.place(bio.offset).run_bytes) return read_chunks(bio, pad, cx);
@@ -244,7 +341,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
       const std::uint64_t length =
           std::min({bio.length - pad.at, unit - at % unit, layout_.place(at).run_bytes});
       pad.piece = static_cast<std::uint32_t>(length);
-      const Choice choice = choose(at, length, pad.tried, bio, cx);
+      const Choice choice = choose_piece(at, bio, pad, cx);
       if (choice.any()) {
         pad.role = static_cast<std::uint8_t>(choice.role);
         Split split(cx, bio);
@@ -262,23 +359,159 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   Verdict end_read(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    if (pad.phase == Phase::whole && pad.counted) balance_.end(pad.role, cx);
-    if (pad.phase != Phase::pieces && bio.ok() && !(pad.phase == Phase::chunks && pad.lacking)) {
-      return Verdict::done();
+    switch (pad.phase) {
+      case Phase::whole:
+        pad.bad = member_bit(pad.role);
+        return bio.ok() ? Verdict::done() : begin_pieces(bio, pad, cx);
+      case Phase::chunks:
+        return bio.ok() && !pad.lacking ? Verdict::done() : begin_pieces(bio, pad, cx);
+      case Phase::locking:
+        return lock_piece(bio, pad, cx);
+      case Phase::rereading:
+        return bio.ok() ? correct_piece(bio, pad, cx) : try_another(bio, pad, cx);
+      case Phase::correcting:
+        end_correction(bio, pad);
+        return next_piece(bio, pad, cx);
+      default:
+        break;
     }
-    if (bio.cancel_requested()) {
-      bio.fail(Errc::cancelled);
-      return Verdict::done();
-    }
-    if (pad.phase != Phase::pieces) return read_piece(bio, pad, cx);
-    if (!bio.ok()) {
-      pad.tried |= member_bit(pad.role);
-      return read_piece(bio, pad, cx);
-    }
+    if (!bio.ok()) return try_another(bio, pad, cx);
+    const bool corrects = pad.tried != 0 && writable_.load(std::memory_order_relaxed);
+    return corrects ? lock_piece(bio, pad, cx) : next_piece(bio, pad, cx);
+  }
+
+  Verdict begin_pieces(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    const bool even = uneven_from_.load(std::memory_order_relaxed) == md::kAll;
+    if (even && writable_.load(std::memory_order_relaxed)) pad.suspects = pad.bad;
+    return read_piece(bio, pad, cx);
+  }
+
+  Verdict try_another(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    leave_gate(bio, pad);
+    pad.tried |= member_bit(pad.role);
+    return read_piece(bio, pad, cx);
+  }
+
+  Verdict next_piece(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    leave_gate(bio, pad);
     pad.at += pad.piece;
     pad.tried = 0;
     if ((bio.offset + pad.at) % kPieceBytes == 0) pad.narrow = false;
     return read_piece(bio, pad, cx);
+  }
+
+  // --- corrections
+  Verdict lock_piece(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    pad.phase = Phase::locking;
+    if (!pad.entered) {
+      new (pad.entry) CorrectionGate::Entry(bio, {bio.offset + pad.at, pad.piece});
+      pad.entered = true;
+    }
+    if (!gate_.lock(pad.its_entry())) {
+      local_of(*this, cx).wait_to_correct(pad.its_entry());
+      return Verdict::held();
+    }
+    pad.phase = Phase::rereading;
+    const Choice choice = choose(bio.offset + pad.at, pad.piece, pad.tried, bio, cx);
+    if (!choice.any()) return next_piece(bio, pad, cx);
+    pad.role = static_cast<std::uint8_t>(choice.role);
+    Split split(cx, bio);
+    add_child(split, choice, pad.at, pad.piece);
+    return split.verdict();
+  }
+
+  Verdict correct_piece(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    const std::uint64_t at = bio.offset + pad.at;
+    const MemberSet failed = pad.tried & array_->members.sets().written();
+    if (failed == 0) return next_piece(bio, pad, cx);
+    pad.phase = Phase::correcting;
+    pad.bad = 0;
+    Split split(cx, bio);
+    for (MemberSet left = failed; left != 0; left &= left - 1) {
+      const std::uint32_t role = first_member(left);
+      split.add_own({.op = Op::write,
+                     .consumer = array_->places[role].consumer,
+                     .offset = array_->on_device(role, choice_of(role, at).offset),
+                     .length = pad.piece,
+                     .payload = bio.payload.from(pad.at),
+                     .tag = role});
+    }
+    return split.verdict();
+  }
+
+  void end_correction(Bio& bio, CopiesPad& pad) noexcept {
+    if (pad.bad != 0) drop(pad.bad, Op::write, pad.error);
+    if (bio.ok()) corrected_.fetch_add(pad.piece, std::memory_order_relaxed);
+    bio.error = Errc::ok;
+    pad.bad = 0;
+  }
+
+  void leave_gate(Bio& bio, CopiesPad& pad) noexcept {
+    if (!pad.entered) return;
+    pad.entered = false;
+    if (bio.op == Op::read) {
+      gate_.unlock(pad.its_entry());
+    } else if (pad.phase == Phase::data) {
+      gate_.leave(pad.its_entry());
+    }
+    std::destroy_at(&pad.its_entry());
+  }
+
+  // --- changes
+  Verdict begin_change(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    pad.phase = Phase::entering;
+    if (bio.op != Op::flush) {
+      new (pad.entry) CorrectionGate::Entry(bio, {bio.offset, bio.length});
+      pad.entered = true;
+      if (!gate_.enter(pad.its_entry())) {
+        local_of(*this, cx).wait_to_change(pad.its_entry());
+        return Verdict::held();
+      }
+    }
+    return begin_data(bio, pad, cx);
+  }
+
+  Verdict begin_data(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    pad.phase = Phase::data;
+    const MemberSet targets = array_->members.sets().written();
+    Split split(cx, bio);
+    if (bio.op == Op::flush) {
+      for (MemberSet left = targets; left != 0; left &= left - 1) {
+        const std::uint32_t role = first_member(left);
+        split.add(array_->places[role].consumer, 0, 0, 0, role);
+      }
+      return split.verdict();
+    }
+    for (std::uint64_t skip = 0; skip < bio.length;) {
+      const std::uint64_t at = bio.offset + skip;
+      const std::uint64_t length = std::min(bio.length - skip, layout_.place(at).run_bytes);
+      for (std::uint32_t copy = 0; copy < layout_.copies(); ++copy) {
+        const md::Place place = layout_.place(at, copy);
+        if ((targets & member_bit(place.role)) == 0) continue;
+        split.add(array_->places[place.role].consumer,
+                  array_->on_device(place.role, place.offset_bytes), skip, length, place.role);
+      }
+      skip += length;
+    }
+    return split.verdict();
+  }
+
+  // Where every member carried it out, so did every one that is in use now.
+  Verdict end_change(Bio& bio, CopiesPad& pad) noexcept {
+    leave_gate(bio, pad);
+    if (bio.ok() || (!pad.cancelled && drop(pad.bad, bio.op, pad.error))) {
+      bio.succeed();
+      return Verdict::done();
+    }
+    if (pad.torn) set_uneven(bio.offset);
+    bio.fail(pad.cancelled ? Errc::cancelled : pad.error);
+    return Verdict::done();
+  }
+
+  void set_uneven(std::uint64_t from) noexcept {
+    std::uint64_t before = uneven_from_.load(std::memory_order_relaxed);
+    while (from < before && !uneven_from_.compare_exchange_weak(before, from)) {
+    }
   }
 
   const std::unique_ptr<MdArray> array_;
@@ -289,6 +522,9 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   Balance balance_;
   // Copies may differ from this byte of the array on.
   std::atomic<std::uint64_t> uneven_from_;
+  std::atomic<std::uint64_t> corrected_{0};  // bytes
+  std::atomic<bool> writable_{false};
+  CorrectionGate gate_;
   std::uint64_t lost_ = ~std::uint64_t{0};  // the control thread's
 };
 

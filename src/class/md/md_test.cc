@@ -43,7 +43,11 @@ constexpr std::uint32_t kAlternate = 2;
 INSTANTIATE_TEST_SUITE_P(
     Levels, MdConformance,
     testing::Values(Asked{"linear", {.level = md::kLevelLinear, .members = 3, .chunk_bytes = 0}},
-                    Asked{"raid0", {.level = 0, .members = 3, .layout = kAlternate}}),
+                    Asked{"raid0", {.level = 0, .members = 3, .layout = kAlternate}},
+                    Asked{"raid1", {.level = 1, .members = 3}},
+                    Asked{"raid10_near", {.level = 10, .members = 3, .layout = 0x102}},
+                    Asked{"raid10_far", {.level = 10, .members = 2, .layout = 0x201}},
+                    Asked{"raid10_offset", {.level = 10, .members = 3, .layout = 0x10201}}),
     [](const auto& test) { return std::string(test.param.name); });
 
 // --- what is refused -----------------------------------------------------------------------------
@@ -59,13 +63,18 @@ class Disks {
   }
 
   Provider& add_empty(std::uint64_t bytes) {
-    const std::string name = fmt::format("disk{}", contents_.size());
+    const std::string name = fmt::format("disk{}", disks_++);
     contents_[name].resize(bytes);
     return rig_.make("memory", name, {}, {{"size", std::to_string(bytes)}});
   }
+  void put(const Provider& device, const md::Superblock& superblock) {
+    auto& content = contents_[device.name];
+    content.resize(device.size_bytes);
+    put_superblock(superblock, content);
+  }
   Provider& add(const md::Superblock& superblock, std::uint64_t bytes) {
     Provider& disk = add_empty(bytes);
-    put_superblock(superblock, contents_[disk.name]);
+    put(disk, superblock);
     return disk;
   }
   // The devices of an array, the last one first.
@@ -103,6 +112,7 @@ class Disks {
   };
 
   std::map<std::string, std::vector<std::byte>> contents_;
+  unsigned disks_ = 0;
   test::Rig rig_;
 };
 
@@ -189,6 +199,99 @@ TEST(MdClass, attaches_a_stale_member_and_leaves_it_alone) {
   EXPECT_EQ(status[2].second,
             "disk0 is stale: it has 20 events, the array 30, and records it as failed");
   EXPECT_EQ(array.geom->body().locate(0, 0, 2).size(), 1u);
+}
+
+// --- members that fail ---------------------------------------------------------------------------
+
+// A raid1 of two, the first member behind faults, open for writing or not.
+struct FaultyPair {
+  explicit FaultyPair(std::vector<ParameterTexts> faults, bool writing = true) {
+    Provider* first = &disks.add_empty(kDiskBytes);
+    for (ParameterTexts& each : faults) {
+      const std::string name = fmt::format("{}x", first->name);
+      first = &disks.rig().make("fault", name, {first}, std::move(each));
+    }
+    disks.put(*first, superblock_of({}, 0, kDiskBytes));
+    Provider& second = disks.add(superblock_of({}, 1, kDiskBytes), kDiskBytes);
+    array = &disks.rig().make("md", "array", {&second, first}, test::writable_array());
+    Consumer* user = disks.rig().topology().attach(*array, "test");
+    const auto opened = disks.rig().topology().set_access(*user, {1, writing ? 1 : 0, 0});
+    EXPECT_TRUE(opened.ok()) << opened.error().message;
+  }
+  std::string status(const std::string& key) const {
+    for (const auto& [name, value] : array->geom->body().status()) {
+      if (name == key) return value;
+    }
+    return {};
+  }
+
+  Disks disks;
+  Provider* array;
+};
+
+// Bytes 8192 to 8704 of the data.
+ParameterTexts fault_of(const char* op) {
+  return {{"op", op}, {"offset", std::to_string(64 * kKiB + 8192)}, {"length", "512"}};
+}
+
+// Reads everything, twice, so that each member is read.
+void expect_contents(test::Opened& device, const std::vector<std::byte>& bytes) {
+  std::vector<std::byte> back(bytes.size());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(device.read(0, back), Errc::ok);
+    EXPECT_EQ(back, bytes);
+  }
+}
+
+TEST(MdCopies, what_a_member_cannot_read_is_written_to_it) {
+  FaultyPair pair({fault_of("read")});
+  auto device = pair.disks.rig().open(*pair.array);
+  const auto bytes = test::pattern(128 * kKiB);
+  ASSERT_EQ(device.write(0, bytes), Errc::ok);
+  expect_contents(device, bytes);
+  EXPECT_EQ(pair.status("level"), "raid1, 2 of 2 members");
+  EXPECT_EQ(pair.status("corrected"), "4096 bytes that a member could not read");
+}
+
+TEST(MdCopies, a_member_that_cannot_be_corrected_is_dropped) {
+  // The first write is the one that fills it.
+  ParameterTexts writes = fault_of("write");
+  writes["nth"] = "2";
+  FaultyPair pair({fault_of("read"), writes});
+  auto device = pair.disks.rig().open(*pair.array);
+  const auto bytes = test::pattern(128 * kKiB);
+  ASSERT_EQ(device.write(0, bytes), Errc::ok);
+  expect_contents(device, bytes);
+  EXPECT_EQ(pair.status("level"), "raid1, 1 of 2 members");
+  EXPECT_EQ(pair.status("place 0"), "disk0xx was dropped: write failed: I/O error");
+}
+
+TEST(MdCopies, nothing_is_corrected_where_nobody_writes) {
+  FaultyPair pair({fault_of("read"), fault_of("write")}, false);
+  auto device = pair.disks.rig().open(*pair.array);
+  expect_contents(device, std::vector<std::byte>(128 * kKiB));
+  EXPECT_EQ(pair.status("level"), "raid1, 2 of 2 members");
+  EXPECT_EQ(pair.status("corrected"), "");
+}
+
+TEST(MdCopies, a_member_that_fails_a_change_is_dropped) {
+  FaultyPair pair({fault_of("write")});
+  auto device = pair.disks.rig().open(*pair.array);
+  const auto bytes = test::pattern(128 * kKiB);
+  ASSERT_EQ(device.write(0, bytes), Errc::ok);
+  EXPECT_EQ(pair.status("level"), "raid1, 1 of 2 members");
+  expect_contents(device, bytes);
+  EXPECT_EQ(device.flush(), Errc::ok);
+}
+
+TEST(MdCopies, the_last_member_is_not_dropped) {
+  FaultyPair pair({fault_of("write")});
+  pair.disks.rig().topology().orphan(*pair.array->geom->consumers()[0]->provider, Errc::gone);
+  EXPECT_EQ(pair.status("place 1"), "disk1 was dropped: the device is gone");
+  auto device = pair.disks.rig().open(*pair.array);
+  EXPECT_EQ(device.write(0, test::pattern(128 * kKiB)), Errc::io);
+  EXPECT_EQ(pair.status("level"), "raid1, 1 of 2 members");
+  EXPECT_EQ(pair.status("uneven"), "copies may differ from byte 0 on");
 }
 
 }  // namespace
