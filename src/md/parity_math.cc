@@ -73,22 +73,23 @@ void add_to_q(std::byte* q, std::uint32_t exponent, const std::byte* delta,
 
 // The equations of the missing columns x, y with exponents e, f:
 //   P' = x + y, Q' = 2^e x + 2^f y          ' : without the known columns
-//   x = (Q' + 2^f P') / (2^e + 2^f), y = P' + x; with one missing, x = P' or x = Q' / 2^e.
+//   x = (Q' + 2^f P') / (2^e + 2^f), y = P' + x; with one missing, x = P' (with both at hand P is
+//   the cheaper one) or x = Q' / 2^e.
 Recovery::Recovery(std::uint32_t columns, std::span<const std::uint32_t> missing, bool has_p,
                    bool has_q)
     : columns_(columns), count_(static_cast<std::uint32_t>(missing.size())), p_(has_p), q_(has_q) {
   ASHLAR_ASSERT(columns <= kMaxColumns && count_ >= 1 && count_ <= kMost);
   ASHLAR_ASSERT((count_ == 1 && (has_p || has_q)) || (has_p && has_q));
   std::memcpy(missing_.data(), missing.data(), missing.size_bytes());
+  if (count_ == 1 && p_) return;  // a sum
   const std::uint32_t sources = columns + 2;
   unsigned char factors[kMost * (kMaxColumns + 2)] = {};
   if (count_ == 1) {
-    // With both at hand P is the cheaper one.
-    const unsigned char inverse = p_ ? 1 : gf_inv(power(missing[0]));
+    const unsigned char inverse = gf_inv(power(missing[0]));
     for (std::uint32_t i = 0; i < columns; ++i) {
-      if (i != missing[0]) factors[i] = p_ ? 1 : gf_mul(inverse, power(i));
+      if (i != missing[0]) factors[i] = gf_mul(inverse, power(i));
     }
-    factors[columns + (p_ ? 0 : 1)] = inverse;
+    factors[columns + 1] = inverse;
   } else {
     const unsigned char e = power(missing[0]);
     const unsigned char f = power(missing[1]);
@@ -107,18 +108,33 @@ Recovery::Recovery(std::uint32_t columns, std::span<const std::uint32_t> missing
   ec_init_tables(static_cast<int>(sources), static_cast<int>(count_), factors, tables_.data());
 }
 
+// A column is the sum of all others and P: several times as fast as by factors.
+void Recovery::sum(std::span<const std::byte* const> columns, const std::byte* p, std::byte* into,
+                   std::size_t length) const noexcept {
+  void* vectors[kMaxColumns + 2];
+  int count = 0;
+  for (std::uint32_t i = 0; i < columns_; ++i) {
+    if (i != missing_[0] && columns[i] != nullptr) vectors[count++] = mutable_of(columns[i]);
+  }
+  vectors[count++] = mutable_of(p);
+  if (count == 1) vectors[count++] = mutable_of(kZeros);
+  vectors[count++] = into;
+  const int failed = xor_gen(count, static_cast<int>(length), vectors);
+  ASHLAR_ASSERT(failed == 0);
+}
+
 void Recovery::run(std::span<const std::byte* const> columns, const std::byte* p,
                    const std::byte* q, std::span<std::byte* const> into,
                    std::size_t length) const noexcept {
   ASHLAR_ASSERT(columns.size() == columns_ && into.size() == count_ && length <= kMathPiece);
+  if (count_ == 1 && p_) return sum(columns, p, into[0], length);
   unsigned char* sources[kMaxColumns + 2];
   for (std::uint32_t i = 0; i < columns_; ++i) {
     const bool unknown = i == missing_[0] || (count_ == 2 && i == missing_[1]);
     sources[i] = raw(unknown || columns[i] == nullptr ? kZeros : columns[i]);
   }
-  const bool uses_q = count_ == 2 || !p_;
   sources[columns_] = raw(p_ ? p : kZeros);
-  sources[columns_ + 1] = raw(uses_q ? q : kZeros);
+  sources[columns_ + 1] = raw(q);
   unsigned char* targets[kMost];
   for (std::uint32_t i = 0; i < count_; ++i) targets[i] = raw(into[i]);
   ec_encode_data(static_cast<int>(length), static_cast<int>(columns_ + 2), static_cast<int>(count_),

@@ -54,12 +54,15 @@ class Recovery {
            std::span<std::byte* const> into, std::size_t length) const noexcept;
 
  private:
+  void sum(std::span<const std::byte* const> columns, const std::byte* p, std::byte* into,
+           std::size_t length) const noexcept;
+
   std::uint32_t columns_;
   std::uint32_t count_;
   std::array<std::uint32_t, kMost> missing_{};
   bool p_;
   bool q_;
-  // For each missing column: the factors of all columns, then of P and of Q.
+  // For each missing column: the factors of all columns, then of P and of Q. Unused for a sum.
   std::array<unsigned char, kMost*(kMaxColumns + 2) * 32> tables_;
 };
 
