@@ -2,6 +2,7 @@
 #include "test/conformance_hints.h"
 
 #include "class/file/file_test_util.h"
+#include "class/md/md_test_util.h"
 #include "test/partition_images.h"
 
 namespace ashlar::test {
@@ -49,6 +50,15 @@ void prepare_bsdlabel(const FreshDisk& disk) {
   image.peek(0, disk.bytes);
 }
 
+// A raid1 of two; the other levels are in class/md/md_test.cc.
+Options md_options() {
+  Options options{.parameters = writable_array(), .disks = {2}};
+  options.prepare = [](const FreshDisk& disk) {
+    put_superblock(superblock_of({}, disk.number, disk.bytes.size()), disk.bytes);
+  };
+  return options;
+}
+
 Options file_options() {
   static TempFile file(256 * kKiB);
   return {.parameters = {{"path", file.path()}}};
@@ -64,6 +74,7 @@ Options conformance_options(const ClassInfo& info) {
   if (name == "file") return file_options();
   if (name == "gpt") return {.prepare = &prepare_gpt};
   if (name == "mbr") return {.prepare = &prepare_mbr};
+  if (name == "md") return md_options();
   if (name == "null") return {.parameters = {{"size", "1MiB"}}, .forgets = true};
   if (name == "write_log") return {.data_disks = 1};
   return {};

@@ -329,6 +329,8 @@ TEST(RandomStacks, give_back_what_was_written) {
   }
   if (count < 40) return;
   for (const ClassInfo* each : builtin_classes()) {
+    // What lies over members asks for superblocks on them; its own tests make them.
+    if (each->member != nullptr) continue;
     EXPECT_TRUE(classes.count(each->facts->name)) << each->facts->name << " was in no stack";
   }
 }

@@ -76,6 +76,8 @@ struct CopiesPad {
   }
 };
 
+static_assert(sizeof(CopiesPad) == 96);
+
 // The member refused the request as such, and no byte on it changed.
 bool changed_nothing(Errc error) {
   return error == Errc::unsupported || error == Errc::invalid || error == Errc::out_of_range ||
