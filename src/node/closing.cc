@@ -1,3 +1,4 @@
+// The flush before a close.
 #include "node/closing.h"
 
 #include <algorithm>
@@ -5,6 +6,7 @@
 #include "program/channel.h"
 #include "program/explain.h"
 #include "program/lane.h"
+#include "topology/keeps_dirty.h"
 
 namespace ashlar {
 namespace {
@@ -12,15 +14,19 @@ namespace {
 // A device that does not answer for so long keeps nobody from closing it.
 constexpr std::uint64_t kPatienceNs = 60'000'000'000;
 
-}  // namespace
-
-bool keeps_dirty(const Program& program) {
+bool any_dirty(const Program& program) {
   return std::any_of(program.infos.begin(), program.infos.end(), [](const StepInfo& info) {
-    return info.provider != nullptr && info.provider->geom->info().facts->keeps_dirty;
+    if (info.kind != StepKind::geom || info.provider == nullptr) return false;
+    const auto* keeper = dynamic_cast<const KeepsDirty*>(&info.provider->geom->body());
+    return keeper != nullptr && keeper->dirty();
   });
 }
 
-Result<void> flush_before_close(Lane& lane, const Program& program, const std::string& name) {
+}  // namespace
+
+Result<void> flush_what_is_dirty(Lane& lane, const Program& program, const Provider& device) {
+  if (device.orphaned != Errc::ok || !any_dirty(program)) return {};
+  const std::string& name = device.name;
   auto channel = Channel::open(lane, program, {.writable = true});
   if (!channel) return channel.error();
   Bio* const bio = (*channel)->allocate();

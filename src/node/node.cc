@@ -55,7 +55,10 @@ std::string Device::describe_failure(Bio& bio, std::uint64_t offset) const {
 Result<void> Device::set_writable(bool writable) {
   const std::lock_guard lock(node_.control_);
   const Access wanted{1, writable ? 1 : 0, options_.exclusive ? 1 : 0};
-  if (!writable) node_.flush_dirty(*this);
+  if (!writable && writable_) {
+    auto flushed = flush_what_is_dirty(*node_.lane_, program(), provider());
+    if (!flushed) return flushed;
+  }
   if (auto set = node_.topology_.set_access(*consumer_, wanted); !set) return set;
   writable_ = writable;
   node_.settle();
@@ -252,22 +255,15 @@ Counting Node::counting_of(const Provider& face) const {
 
 void Node::close(Device& device) {
   const std::lock_guard lock(control_);
-  flush_dirty(device);
+  if (device.writable_) {
+    auto flushed = flush_what_is_dirty(*lane_, device.program(), device.provider());
+    if (!flushed) doubts_.push_back({device.provider().name, flushed.error().message});
+  }
   std::erase(devices_, &device);
   device.publisher_.clear();
   topology_.detach(device.consumer_);
   settle();
   notify();
-}
-
-// A user flushes before he closes; what one has left in a cache that writes back goes below all the
-// same, while its disks are open for writing.
-void Node::flush_dirty(Device& device) {
-  if (!device.writable_ || device.provider().orphaned != Errc::ok) return;
-  const Program& program = device.program();
-  if (!keeps_dirty(program)) return;
-  auto flushed = flush_before_close(*lane_, program, device.provider().name);
-  if (!flushed) doubts_.push_back({device.provider().name, flushed.error().message});
 }
 
 Result<void> Node::orphan(std::string_view name) {

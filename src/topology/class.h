@@ -47,9 +47,6 @@ struct ClassFacts {
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
-  // A change may be done and not below yet; a flush sends it there. A device over such a layer is
-  // flushed before it is closed, where it was open for writing.
-  bool keeps_dirty = false;
   // Further consumers may join a running geom, and leave it: on_consumer_added,
   // on_consumer_removed.
   bool consumers_join = false;

@@ -87,7 +87,6 @@ constinit const ClassFacts Layer::kFacts = {
     .max_consumers = 1,
     .policies = OpPolicies::handle_all(),
     .parameters = kParameters,
-    .keeps_dirty = true,
 };
 
 Result<GeomPlan> Layer::create(const CreateArguments& arguments) {

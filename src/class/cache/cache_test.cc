@@ -1,6 +1,6 @@
-// Goal: the class `cache` as written back: conformance, and what only this class does.
-// Method: the suite with several shapes of the cache (test/conformance_test.cc has the default);
-// counters and dirty bytes by status(); lanes with threads of their own.
+// Goal: the class `cache` keeps the rules of every class, written back too.
+// Method: the suite with other shapes of it than test/conformance_test.cc has. What only this class
+// does is in test/cached_device_test.cc.
 #include <gtest/gtest.h>
 
 #include "class/list.h"
@@ -19,10 +19,6 @@ void expect_conformance(ParameterTexts parameters) {
 
 TEST(Cache, written_back_conforms) {
   expect_conformance({{"mode", "write_back"}, {"memory", "128KiB"}});
-}
-
-TEST(Cache, written_back_with_room_for_the_whole_device_conforms) {
-  expect_conformance({{"mode", "write_back"}, {"memory", "1MiB"}, {"dirty", "512KiB"}});
 }
 
 TEST(Cache, written_back_in_long_blocks_conforms) {
