@@ -16,6 +16,7 @@
 
 #include "base/random.h"
 #include "bench/cache_policies.h"
+#include "bench/stack.h"
 #include "bench/tools.h"
 #include "cache/buffer_cache.h"
 
@@ -179,6 +180,32 @@ nlohmann::json hits(bool quick) {
   return rows;
 }
 
+// --- the class -----------------------------------------------------------------------------------
+
+// A read of 4 KiB at a random place, one at a time: of a stack, on this thread.
+double read_ns(bool quick, const StackShape& shape) {
+  const Stack stack(shape);
+  Load load(stack, Bios::pool);
+  load.run(quick ? 20'000 : 100'000, 1);  // what fits is there
+  return cost(quick, [&](std::uint64_t count) { load.run(count, 1); });
+}
+
+nlohmann::json class_costs(bool quick) {
+  constexpr std::uint64_t kFits = 16 * kMiB;
+  const auto read = [&](const char* layers, const char* disk, std::uint64_t bytes) {
+    return read_ns(quick, {.layers = layers, .height = 1, .disk = disk, .disk_bytes = bytes});
+  };
+  const nlohmann::json row = {{"hit_ns", read("cache", "memory", kFits)},
+                              {"memory_ns", read("passthrough", "memory", kFits)},
+                              {"miss_ns", read("cache", "null", 64 * kGiB)},
+                              {"null_ns", read("passthrough", "null", 64 * kGiB)}};
+  fmt::print("a read through the class, a hit     {:>8.1f} ns, of memory itself {:.1f} ns\n",
+             row["hit_ns"].get<double>(), row["memory_ns"].get<double>());
+  fmt::print("a read through the class, a miss    {:>8.1f} ns, of null itself {:.1f} ns\n",
+             row["miss_ns"].get<double>(), row["null_ns"].get<double>());
+  return row;
+}
+
 int run(const Options& options) {
   const double hit = hit_ns(options.quick);
   const MissCost miss = miss_ns(options.quick);
@@ -189,6 +216,7 @@ int run(const Options& options) {
                                   {"hit_ns", hit},
                                   {"miss_ns", miss.with_ns},
                                   {"copy_ns", miss.copy_ns},
+                                  {"class", class_costs(options.quick)},
                                   {"hits", hits(options.quick)}};
   save_json(options.json_path, results);
   return 0;

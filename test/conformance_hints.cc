@@ -69,6 +69,8 @@ Options file_options() {
 Options conformance_options(const ClassInfo& info) {
   const std::string_view name = info.facts->name;
   if (name == "bsdlabel") return {.prepare = &prepare_bsdlabel};
+  // Fewer blocks than the disk has.
+  if (name == "cache") return {.parameters = {{"memory", "128KiB"}}};
   if (name == "delay") return {.parameters = {{"time", "20us"}}};
   if (name == "fault") return {.parameters = {{"rate", "0"}}};
   if (name == "file") return file_options();

@@ -15,8 +15,8 @@ constexpr unsigned kMaxGeoms = 24;
 // Classes over one device that work as they are, and that layer() has no better use for.
 const std::vector<std::string>& plain_classes() {
   static const std::vector<std::string> kNames = [] {
-    constexpr std::array<std::string_view, 8> kKnown = {
-        "passthrough", "stats", "delay", "fault", "linear", "concat", "stripe", "mirror"};
+    constexpr std::array<std::string_view, 9> kKnown = {
+        "passthrough", "stats", "cache", "delay", "fault", "linear", "concat", "stripe", "mirror"};
     std::vector<std::string> names;
     for (const ClassInfo* each : builtin_classes()) {
       const ClassFacts& facts = *each->facts;
@@ -168,7 +168,21 @@ RandomStack::Node RandomStack::plant(Node below) {
 }
 
 RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
-  enum Kind { pass, count, wait, fail, part, halves, chain, stripes, copies, logs, other, kKinds };
+  enum Kind {
+    pass,
+    count,
+    wait,
+    fail,
+    part,
+    halves,
+    chain,
+    stripes,
+    copies,
+    logs,
+    keeps,
+    other,
+    kKinds
+  };
   for (;;) {
     switch (static_cast<Kind>(random_.below(kKinds))) {
       case pass:
@@ -200,6 +214,10 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
         return many("mirror", 3, depth, true);
       case logs:
         return logged(build(depth + 1, beneath_mirror));
+      case keeps:
+        // It has what a null forgets; what reaches the layers below it depends on the times.
+        if (forgets_ || options_.deterministic) continue;
+        return cached(build(depth + 1, beneath_mirror));
       case other: {
         const auto& names = plain_classes();
         if (names.empty()) continue;
@@ -209,6 +227,16 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
         break;
     }
   }
+}
+
+// Seldom with room for the whole device.
+RandomStack::Node RandomStack::cached(Node below) {
+  const std::uint64_t block = std::uint64_t{block_bytes_} << random_.below(4);
+  return one("cache", std::move(below),
+             {{"mode", random_.one_in(3) ? "write_through" : "write_back"},
+              {"memory", std::to_string(std::max<std::uint64_t>(128 * kKiB, 32 * block))},
+              {"block", std::to_string(block)},
+              {"dirty", std::to_string((1 + random_.below(16)) * block)}});
 }
 
 // The log is sometimes too short for what there is to log.

@@ -56,6 +56,7 @@ class RandomStack {
   Node plant(Node below);
   Node one(const std::string& class_name, Node below, ParameterTexts parameters = {});
   Node many(const std::string& class_name, unsigned most, unsigned depth, bool beneath_mirror);
+  Node cached(Node below);
   Node logged(Node below);
   Node window(Node below);
   Node swapped_halves(Node below);

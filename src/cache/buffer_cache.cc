@@ -13,15 +13,8 @@
 namespace ashlar::cache {
 namespace {
 
-// Neighbours that share a shard, so that a run is found under one lock.
-constexpr std::uint64_t kNeighbours = DirtyRun::kMost;
-
 // Through all shards for a buffer that must be there: past it nobody will give one back.
 constexpr std::uint64_t kMostLooks = 1'000'000;
-
-bool within_blocks(Extent blocks, std::uint64_t block) noexcept {
-  return block - blocks.offset < blocks.length;
-}
 
 }  // namespace
 
@@ -101,6 +94,13 @@ bool BufferCache::reserve(std::uint64_t count, Waiter& waiter) noexcept {
   return false;
 }
 
+bool BufferCache::try_reserve(std::uint64_t count) noexcept {
+  const MutexLock lock(room_mutex_);
+  if (room_ < count || !room_waiters_.empty()) return false;
+  room_ -= count;
+  return true;
+}
+
 void BufferCache::unreserve(std::uint64_t count) noexcept {
   Waiters woken;
   {
@@ -141,8 +141,9 @@ bool BufferCache::forget(Waiter& waiter) noexcept {
     waiter.waits_ = false;
     waiter.link_.unlink();
   }
-  // Those behind one who wanted much may have enough.
+  // Those behind one who wanted much may have enough; what nobody waits for may be written.
   if (guard == &room_mutex_) unreserve(0);
+  tell_cleaners();
   return true;
 }
 
@@ -204,6 +205,33 @@ Get BufferCache::get(std::uint64_t block, Access access, Waiter& waiter) noexcep
     fresh->latch.store(Buffer::kAlone, std::memory_order_relaxed);
     return grant(*fresh, access);
   }
+}
+
+Pin BufferCache::try_read(std::uint64_t block) noexcept {
+  Shard& shard = shard_of(block);
+  const MutexLock lock(shard.mutex);
+  Buffer* const there = shard.find(block);
+  if (there == nullptr || !there->waiters.empty() ||
+      (there->latch.load(std::memory_order_acquire) & Buffer::kAlone) != 0 || !there->valid) {
+    return {};
+  }
+  // Nobody takes a latch without the shard's lock.
+  there->latch.fetch_add(1, std::memory_order_acquire);
+  S3Fifo<Buffer>::hit(*there);
+  ++shard.counts.hits;
+  return Pin(*this, *there, false);
+}
+
+Pin BufferCache::prefetch(std::uint64_t block) noexcept {
+  Shard& shard = shard_of(block);
+  const MutexLock lock(shard.mutex);
+  if (shard.find(block) != nullptr) return {};
+  Buffer* const fresh = spare(shard);
+  if (fresh == nullptr) return {};
+  shard.insert(*fresh, block);
+  ++shard.counts.misses;
+  fresh->latch.store(Buffer::kAlone, std::memory_order_relaxed);
+  return Pin(*this, *fresh, true);
 }
 
 // The latch of a buffer that is there, or a place in its queue.
@@ -275,8 +303,9 @@ void BufferCache::let_go(Buffer& buffer, bool alone) noexcept {
   const bool spoiled = alone && !buffer.valid;
   if (!spoiled) {
     const std::uint32_t mine = alone ? Buffer::kAlone : 1;
-    const std::uint32_t before = buffer.latch.fetch_sub(mine, std::memory_order_acq_rel);
+    const std::uint32_t before = buffer.latch.fetch_sub(mine, std::memory_order_seq_cst);
     const std::uint32_t left = before - mine;
+    if (alone) tell_cleaners();
     if ((left & Buffer::kWaited) == 0 || (left & Buffer::kReaders) != 0) return;
   }
   Shard& shard = shard_of(buffer.block);
@@ -289,7 +318,9 @@ void BufferCache::let_go(Buffer& buffer, bool alone) noexcept {
       buffer.latch.fetch_sub(Buffer::kAlone, std::memory_order_acq_rel);
     }
     hand_on(shard, buffer, Errc::ok, woken);
+    if (spoiled && buffer.error == Errc::ok && buffer.idle()) drop(shard, buffer);
   }
+  if (spoiled) tell_cleaners();
   wake_all(woken);
 }
 
@@ -328,6 +359,21 @@ ByteSpan Pin::edit() noexcept {
   return {buffer_->data, cache_->block_bytes_};
 }
 
+bool Pin::valid() const noexcept {
+  ASHLAR_ASSERT(alone_);
+  return buffer_->valid;
+}
+
+bool Pin::dirty() const noexcept {
+  ASHLAR_ASSERT(alone_);
+  return buffer_->dirty;
+}
+
+void Pin::spoil() noexcept {
+  ASHLAR_ASSERT(alone_);
+  buffer_->valid = false;
+}
+
 bool Pin::make_dirty() noexcept {
   ASHLAR_ASSERT(alone_);
   BufferCache& cache = *cache_;
@@ -355,162 +401,23 @@ void Pin::make_valid() noexcept {
   if (buffer_->dirty) cache_->set_clean(shard, *buffer_);
 }
 
-void Pin::spoil() noexcept {
-  ASHLAR_ASSERT(alone_);
-  buffer_->valid = false;
-}
-
 void Pin::share() noexcept {
   ASHLAR_ASSERT(alone_ && buffer_->valid);
   BufferCache::Shard& shard = cache_->shard_of(buffer_->block);
   BufferCache::Waiters woken;
   {
     const MutexLock lock(shard.mutex);
-    buffer_->latch.fetch_sub(Buffer::kAlone - 1, std::memory_order_acq_rel);
+    buffer_->latch.fetch_sub(Buffer::kAlone - 1, std::memory_order_seq_cst);
     alone_ = false;
     cache_->hand_on(shard, *buffer_, Errc::ok, woken);
   }
+  cache_->tell_cleaners();
   BufferCache::wake_all(woken);
 }
 
 void Pin::release() noexcept {
   if (buffer_ == nullptr) return;
   cache_->let_go(*std::exchange(buffer_, nullptr), alone_);
-}
-
-// --- write-back
-// -----------------------------------------------------------------------------------
-
-void BufferCache::set_clean(Shard& shard, Buffer& buffer) noexcept {
-  static_cast<void>(shard);
-  buffer.dirty = false;
-  buffer.dirty_link.unlink();
-  dirty_.fetch_sub(1, std::memory_order_relaxed);
-  forget_order(buffer.block);
-}
-
-bool BufferCache::order(std::uint64_t first, std::uint64_t then) noexcept {
-  if (first == then) return true;
-  Shard& shard = shard_of(first);
-  const MutexLock lock(shard.mutex);
-  const Buffer* const there = shard.find(first);
-  if (there == nullptr || !there->dirty) return true;
-  const MutexLock order(order_mutex_);
-  try {
-    if (must_precede(then, first)) return false;
-    before_.emplace(then, first);
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  orders_.store(before_.size(), std::memory_order_relaxed);
-  return true;
-}
-
-// Whether `block` is among what is to be written before `other`, directly or by others.
-bool BufferCache::must_precede(std::uint64_t block, std::uint64_t other) {
-  std::vector<std::uint64_t> found = {other};
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const auto [begin, end] = before_.equal_range(found[i]);
-    for (auto at = begin; at != end; ++at) {
-      if (at->second == block) return true;
-      if (std::find(found.begin(), found.end(), at->second) == found.end()) {
-        found.push_back(at->second);
-      }
-    }
-  }
-  return false;
-}
-
-// REQUIRES: the lock of its shard, under which somebody orders it.
-bool BufferCache::waits_for_others(std::uint64_t block) noexcept {
-  if (orders_.load(std::memory_order_relaxed) == 0) return false;
-  const MutexLock lock(order_mutex_);
-  return before_.count(block) != 0;
-}
-
-// `block` has been written, or is lost: nobody waits for it any more.
-void BufferCache::forget_order(std::uint64_t block) noexcept {
-  if (orders_.load(std::memory_order_relaxed) == 0) return;
-  const MutexLock lock(order_mutex_);
-  std::erase_if(before_, [=](const auto& each) { return each.second == block; });
-  orders_.store(before_.size(), std::memory_order_relaxed);
-}
-
-bool BufferCache::take_dirty(Extent blocks, std::uint64_t until, std::uint32_t most,
-                             DirtyRun& run) noexcept {
-  const auto may_be_written = [&](const Buffer* each) {
-    return each != nullptr && each->dirty && !each->writing && each->dirty_since < until &&
-           within_blocks(blocks, each->block) && each->waiters.empty() &&
-           (each->latch.load(std::memory_order_acquire) & Buffer::kAlone) == 0 &&
-           !waits_for_others(each->block);
-  };
-  for (const auto& shard : shards_) {
-    const MutexLock lock(shard->mutex);
-    if (shard->dirty.empty()) continue;
-    Buffer* start = &shard->dirty.front();
-    while (start != nullptr && !may_be_written(start)) start = shard->dirty.next(*start);
-    if (start == nullptr) continue;
-    // Its neighbours, within the group that shares the shard.
-    const std::uint64_t group = start->block / kNeighbours;
-    std::uint64_t first = start->block;
-    std::uint64_t behind = first + 1;
-    const auto fits = [&](std::uint64_t block) ASHLAR_NO_THREAD_ANALYSIS {
-      return behind - first < most && block / kNeighbours == group &&
-             may_be_written(shard->find(block));
-    };
-    while (first > 0 && fits(first - 1)) --first;
-    while (fits(behind)) ++behind;
-    run.first = first;
-    run.count = 0;
-    for (std::uint64_t block = first; block < behind; ++block) {
-      Buffer& each = *shard->find(block);
-      each.writing = true;
-      each.latch.fetch_add(1, std::memory_order_acquire);
-      run.pins[run.count++] = Pin(*this, each, false);
-    }
-    return true;
-  }
-  return false;
-}
-
-void BufferCache::written(DirtyRun& run, Errc error) noexcept {
-  ASHLAR_ASSERT(run.count > 0);
-  {
-    Shard& shard = shard_of(run.first);
-    const MutexLock lock(shard.mutex);
-    for (const Pin& pin : run.used()) {
-      Buffer& each = *pin.buffer_;
-      each.writing = false;
-      each.error = error;
-      if (error == Errc::ok) {
-        set_clean(shard, each);
-        ++shard.counts.written;
-      } else {
-        ++shard.counts.failed;
-      }
-    }
-  }
-  for (; run.count > 0; --run.count) run.pins[run.count - 1].release();
-  Waiters woken;
-  {
-    const MutexLock lock(clean_mutex_);
-    while (!clean_waiters_.empty()) chosen(clean_waiters_.front(), woken);
-  }
-  wake_all(woken);
-}
-
-bool BufferCache::clean(Extent blocks, std::uint64_t until, Waiter& waiter) noexcept {
-  const MutexLock cleaning(clean_mutex_);
-  for (const auto& shard : shards_) {
-    const MutexLock lock(shard->mutex);
-    if (shard->dirty.empty()) continue;
-    for (Buffer* at = &shard->dirty.front(); at != nullptr; at = shard->dirty.next(*at)) {
-      if (at->dirty_since >= until || !within_blocks(blocks, at->block)) continue;
-      enqueue(waiter, clean_waiters_, clean_mutex_);
-      return false;
-    }
-  }
-  return true;
 }
 
 // --- the rest
@@ -532,7 +439,21 @@ bool BufferCache::invalidate(Extent blocks) noexcept {
       }
     }
   }
+  tell_cleaners();
   return all;
+}
+
+void BufferCache::drop_clean() noexcept {
+  for (const auto& shard : shards_) {
+    const MutexLock lock(shard->mutex);
+    for (Buffer*& row : shard->table) {
+      for (Buffer* each = row; each != nullptr;) {
+        Buffer* const next = each->next;
+        if (each->idle()) drop(*shard, *each);
+        each = next;
+      }
+    }
+  }
 }
 
 ASHLAR_NO_THREAD_ANALYSIS void BufferCache::drop(Shard& shard, Buffer& buffer) noexcept {

@@ -68,6 +68,10 @@ class Pin {
   explicit operator bool() const noexcept { return buffer_ != nullptr; }
   std::uint64_t block() const noexcept;
   bool alone() const noexcept { return alone_; }
+  // Whether the bytes mean anything, and whether they are newer than what lies behind.
+  // REQUIRES: alone().
+  bool valid() const noexcept;
+  bool dirty() const noexcept;
   ByteView bytes() const noexcept;
   // REQUIRES: alone().
   ByteSpan edit() noexcept;
@@ -79,7 +83,7 @@ class Pin {
   // What was replaced is as it should be, and needs no writing (it was written through).
   // REQUIRES: alone().
   void make_valid() noexcept;
-  // The bytes are not the block's any more: the cache forgets them when the pin is let go.
+  // The bytes mean nothing any more: when the pin is released the block is not there, dirty or not.
   // REQUIRES: alone().
   void spoil() noexcept;
   // From alone to shared.
@@ -135,6 +139,12 @@ struct DirtyRun {
   std::span<const Pin> used() const noexcept { return {pins.data(), count}; }
 };
 
+enum class Cleaning : std::uint8_t {
+  clean,  // nothing there is dirty or being written
+  take,   // take_dirty() has something
+  wait,   // all that is dirty is being written or changed by others
+};
+
 struct CacheOptions {
   std::uint32_t block_bytes = 4096;  // any, a multiple of 512
   std::uint64_t memory_bytes = 0;    // for blocks; rounded down to whole ones
@@ -168,10 +178,18 @@ class BufferCache {
   // Room for `count` pins at once. False: the waiter has it when it is called; in order of arrival.
   // REQUIRES: count <= most_pins().
   bool reserve(std::uint64_t count, Waiter& waiter) noexcept;
+  // The same without waiting.
+  bool try_reserve(std::uint64_t count) noexcept;
   void unreserve(std::uint64_t count) noexcept;
 
   // REQUIRES: reserved room.
   Get get(std::uint64_t block, Access access, Waiter& waiter) noexcept;
+  // The block, shared, where it is there and nobody is in the way; else an empty pin. For hits that
+  // are over at once. REQUIRES: reserved room.
+  Pin try_read(std::uint64_t block) noexcept;
+  // A pin to be filled, as of get(), where the block is not there and a buffer is at hand; else an
+  // empty one. For reading ahead. REQUIRES: reserved room.
+  Pin prefetch(std::uint64_t block) noexcept;
   // A fill has ended: the pin becomes what was asked for; on an error it is gone, and those who
   // waited for it hear of it.
   void filled(Pin& pin, Access access, Errc error) noexcept;
@@ -184,18 +202,25 @@ class BufferCache {
   // `first` is written before `then`. False: that would be a circle, or there is no memory to note
   // it; clean one of them before.
   bool order(std::uint64_t first, std::uint64_t then) noexcept;
+  // Whether something that is dirty is to be written before `block`.
+  bool held_back(std::uint64_t block) noexcept { return waits_for_others(block); }
   // Dirty neighbours within `blocks` (offset and length in blocks). False: there are none that may
   // be written now. Each run is to be ended by written(). REQUIRES: no more than `most` pins of
   // room are reserved for it.
   bool take_dirty(Extent blocks, std::uint64_t until, std::uint32_t most, DirtyRun& run) noexcept;
-  // On an error they are dirty still, and say so (error_of).
+  // On an error they are dirty still, say so (error_of), and are the last to be taken again.
   void written(DirtyRun& run, Errc error) noexcept;
-  // True where nothing there is dirty or being written; else the waiter is called when some run has
-  // been written, and this is to be asked again.
-  bool clean(Extent blocks, std::uint64_t until, Waiter& waiter) noexcept;
+  // How far writing `blocks` has come; where it says wait, the waiter is called when something has
+  // changed, and this is to be asked again.
+  Cleaning clean(Extent blocks, std::uint64_t until, Waiter& waiter) noexcept;
+  // Buffers that are dirty, and how many may be.
+  std::uint64_t dirty() const noexcept { return dirty_.load(std::memory_order_acquire); }
+  std::uint64_t most_dirty() const noexcept { return dirty_most_; }
 
   // Forgets what is there, dirty or not. False: some is in use, and stays.
   bool invalidate(Extent blocks) noexcept;
+  // Forgets what is there, neither dirty nor in use.
+  void drop_clean() noexcept;
   // Of the last fill or cleaning of a block that failed and was not made good since.
   Errc error_of(std::uint64_t block) noexcept;
 
@@ -216,6 +241,8 @@ class BufferCache {
   void hand_on(Shard& shard, Buffer& buffer, Errc error, Waiters& woken) noexcept;
   void let_go(Buffer& buffer, bool alone) noexcept;
   void drop(Shard& shard, Buffer& buffer) noexcept;
+  void tell_cleaners() noexcept;
+  bool may_be_written(Buffer& buffer, Extent blocks, std::uint64_t until) noexcept;
   void set_clean(Shard& shard, Buffer& buffer) noexcept;
   bool must_precede(std::uint64_t block, std::uint64_t other) ASHLAR_REQUIRES(order_mutex_);
   bool waits_for_others(std::uint64_t block) noexcept;
@@ -247,6 +274,7 @@ class BufferCache {
   std::atomic<std::uint64_t> orders_{0};  // of `before_`; 0: nobody looks
   Mutex clean_mutex_{kCleanLock};
   Waiters clean_waiters_ ASHLAR_GUARDED_BY(clean_mutex_);
+  std::atomic<bool> cleaners_wait_{false};  // there are some; changed under clean_mutex_
 };
 
 }  // namespace ashlar::cache

@@ -172,13 +172,13 @@ TEST(BufferCache, dirty_buffers_are_bounded_stay_and_are_written_in_runs) {
   ASSERT_EQ(run.count, 3u);
   EXPECT_EQ(run.pins[2].bytes()[0], std::byte{9});
   Noted waiter;
-  EXPECT_FALSE(cache->clean({10, 3}, kEver, waiter));
+  EXPECT_EQ(cache->clean({10, 3}, kEver, waiter), Cleaning::wait);
   Noted writer;  // what is being written does not change meanwhile
   EXPECT_EQ(cache->get(11, Access::modify, writer).kind, Get::Kind::wait);
   cache->written(run, Errc::ok);
   EXPECT_EQ(waiter.called, 1);
   EXPECT_EQ(writer.called, 1);
-  EXPECT_TRUE(cache->clean({10, 3}, kEver, waiter));
+  EXPECT_EQ(cache->clean({10, 3}, kEver, waiter), Cleaning::clean);
   EXPECT_FALSE(cache->take_dirty({0, 40}, kEver, 64, run));
   ASSERT_TRUE(cache->take_dirty({0, 41}, kEver, 64, run));
   cache->written(run, Errc::io);
@@ -196,7 +196,7 @@ TEST(BufferCache, what_becomes_dirty_later_is_not_meant) {
   ASSERT_EQ(run.count, 1u);
   cache->written(run, Errc::ok);
   Noted waiter;
-  EXPECT_TRUE(cache->clean(kAll, until, waiter));
+  EXPECT_EQ(cache->clean(kAll, until, waiter), Cleaning::clean);
 }
 
 TEST(BufferCache, order_between_buffers_is_kept_and_circles_are_refused) {

@@ -14,6 +14,13 @@ inline std::uint64_t mixed(std::uint64_t key) noexcept {
   return key ^ key >> 32;
 }
 
+// Neighbours that share a shard, so that a run is found under one lock.
+inline constexpr std::uint64_t kNeighbours = DirtyRun::kMost;
+
+inline bool within_blocks(Extent blocks, std::uint64_t block) noexcept {
+  return block - blocks.offset < blocks.length;
+}
+
 struct alignas(64) BufferCache::Shard {
   Shard(std::uint64_t expected, std::uint64_t rows) : policy(expected), table(rows) {}
 

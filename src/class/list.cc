@@ -6,6 +6,7 @@
 // One line a class; src/class/NAME/NAME.cc defines `const ClassInfo& NAME_class()`.
 #define ASHLAR_BUILTIN_CLASSES(CLASS) \
   CLASS(bsdlabel)                     \
+  CLASS(cache)                        \
   CLASS(concat)                       \
   CLASS(delay)                        \
   CLASS(fault)                        \

@@ -6,15 +6,13 @@
 
 #include "class/list.h"
 #include "node/caretaker.h"
+#include "node/closing.h"
 #include "node/reader.h"
 #include "node/stack.h"
 #include "program/explain.h"
 
 namespace ashlar {
 namespace {
-
-// For the last flush of a device: what is dirty may be much.
-constexpr std::uint64_t kTidyingNs = 60'000'000'000;
 
 const ClassInfo* find_class(std::span<const ClassInfo* const> classes, std::string_view name) {
   for (const ClassInfo* each : classes) {
@@ -43,6 +41,10 @@ std::string Device::describe_failure(Bio& bio, std::uint64_t offset) const {
 Result<void> Device::set_writable(bool writable) {
   const std::lock_guard lock(node_.control_);
   const Access wanted{1, writable ? 1 : 0, options_.exclusive ? 1 : 0};
+  if (!writable && writable_) {
+    auto flushed = flush_what_is_dirty(*node_.lane_, program(), provider());
+    if (!flushed) return flushed;
+  }
   if (auto set = node_.topology_.set_access(*consumer_, wanted); !set) return set;
   writable_ = writable;
   node_.settle();
@@ -218,37 +220,12 @@ Counting Node::counting_of(const Provider& face) const {
   return {};
 }
 
-// Layers that keep something for later get to put it down: a last flush, that says so. A disk that
-// does not answer is not waited for for ever.
-void Node::tidy_up(Device& device) {
-  const auto& infos = device.program().infos;
-  const bool asked = std::any_of(infos.begin(), infos.end(), [](const StepInfo& each) {
-    return each.provider != nullptr && each.provider->geom->info().facts->tidies_up;
-  });
-  if (!asked || !device.program().ops.has(Op::flush)) return;
-  auto channel = device.channel(*lane_);
-  Bio* const bio = channel ? (*channel)->allocate() : nullptr;
-  if (bio == nullptr) return;
-  bool ended = false;
-  bio->op = Op::flush;
-  bio->flags = kQuiet;
-  bio->user = &ended;
-  bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
-  (*channel)->submit(*bio);
-  const std::uint64_t deadline = lane_->now_ns() + kTidyingNs;
-  bool cancelled = false;
-  while (!ended) {
-    lane_->wait(cancelled ? -1 : 100);
-    if (ended || cancelled || lane_->now_ns() < deadline) continue;
-    cancelled = true;
-    lane_->cancel(*bio);
-  }
-  (*channel)->release(*bio);
-}
-
 void Node::close(Device& device) {
   const std::lock_guard lock(control_);
-  if (device.writable_) tidy_up(device);
+  if (device.writable_) {
+    auto flushed = flush_what_is_dirty(*lane_, device.program(), device.provider());
+    if (!flushed) doubts_.push_back({device.provider().name, flushed.error().message});
+  }
   std::erase(devices_, &device);
   device.publisher_.clear();
   topology_.detach(device.consumer_);

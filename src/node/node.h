@@ -156,7 +156,6 @@ class Node final : private TopologyListener {
   bool names_face(const std::string& name, const Provider& face) const;
   Counting counting_of(const Provider& face) const;
   void close(Device& device);
-  void tidy_up(Device& device);
   void settle();
 
   void on_spoil(Provider& provider) override;

@@ -146,7 +146,7 @@ std::vector<Plan::NodePtr> Plan::several(std::uint64_t most, unsigned depth) {
 }
 
 Plan::NodePtr Plan::layer(unsigned depth) {
-  switch (random_.below(10)) {
+  switch (random_.below(12)) {
     case 0:
       return one("passthrough", build(depth + 1));
     case 1:
@@ -163,6 +163,9 @@ Plan::NodePtr Plan::layer(unsigned depth) {
       return striped(depth);
     case 7:
       return logged(depth);
+    case 8:
+    case 9:
+      return cached(build(depth + 1));
     default:
       return mirrors_above_ < kMostMirrors ? mirrored(depth) : striped(depth);
   }
@@ -173,6 +176,17 @@ Plan::NodePtr Plan::delayed(NodePtr below) {
              {{"time", fmt::format("{}us", random_.below(100))},
               {"jitter", fmt::format("{}us", random_.below(300))},
               {"seed", std::to_string(random_.below(1000))}});
+}
+
+// As little memory as there may be, and often so little of it dirty that writes have to clean.
+Plan::NodePtr Plan::cached(NodePtr below) {
+  const std::uint64_t block = std::uint64_t{block_bytes_} << random_.below(4);
+  return one("cache", std::move(below),
+             {{"mode", random_.one_in(4) ? "write_through" : "write_back"},
+              {"memory", std::to_string(std::max<std::uint64_t>(128 * kKiB, 32 * block))},
+              {"block", std::to_string(block)},
+              {"dirty", std::to_string((1 + random_.below(16)) * block)},
+              {"read_ahead", random_.one_in(2) ? "0" : "16KiB"}});
 }
 
 Plan::NodePtr Plan::window(NodePtr below) {

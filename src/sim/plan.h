@@ -97,6 +97,7 @@ class Plan {
   NodePtr many(std::string class_name, std::vector<NodePtr> below, ParameterTexts parameters = {});
   std::vector<NodePtr> several(std::uint64_t most, unsigned depth);
   NodePtr delayed(NodePtr below);
+  NodePtr cached(NodePtr below);
   NodePtr window(NodePtr below);
   NodePtr swapped_halves(unsigned depth);
   NodePtr logged(unsigned depth);

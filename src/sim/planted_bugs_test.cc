@@ -193,6 +193,33 @@ TEST(PlantedBugs, a_layer_that_acknowledges_a_flush_early_is_found) {
   expect_found({.find = with("passthrough", bad)});
 }
 
+// --- a cache that flushes below before what is dirty is there
+// --------------------------------------
+
+class HastyCache final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  // The body stays the real one, which keeps a state in each context.
+  void replace(StepCode& code) override {
+    code = real_code();
+    real_request_ = code.on_request;
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      if (bio.op != Op::flush) return real_request_(body, bio, pad, cx);
+      std::memset(pad, 0, sizeof(void*));  // as of a flush that finds nothing dirty
+      return Verdict::forward(0);
+    };
+  }
+
+  static inline RequestFn real_request_ = nullptr;
+};
+
+TEST(PlantedBugs, a_cache_that_flushes_before_what_is_dirty_is_written_is_found) {
+  const ClassInfo bad = variant_of<HastyCache>("cache");
+  expect_found({.find = with("cache", bad)});
+}
+
 // --- logs ----------------------------------------------------------------------------------------
 
 // Every eighth write is carried out and not logged.

@@ -48,9 +48,6 @@ struct ClassFacts {
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
-  // Keeps something that is to be below when nobody writes any more: dirty data, a mark that all is
-  // clean. It gets a flush with kQuiet when a device above it that was open for writing is closed.
-  bool tidies_up = false;
   // Further consumers may join a running geom, and leave it: on_consumer_added,
   // on_consumer_removed.
   bool consumers_join = false;

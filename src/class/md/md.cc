@@ -37,7 +37,6 @@ constexpr ClassFacts kFacts = {
     .policies = kPolicies,
     .payload = PayloadUse::bytes,
     .parameters = kParameters,
-    .tidies_up = true,
 };
 
 // Devices as candidates, numbered as the consumers.

@@ -10,6 +10,7 @@ std::optional<Verdict> MdRecorder::enter(Bio& bio, MdRecordPad& pad, Extent sync
   pad.stage = MdRecordPad::Stage::enter;
   pad.waits = pad.records = false;
   pad.range = sync_range;
+  if (!changed_.load(std::memory_order_relaxed)) changed_.store(true, std::memory_order_relaxed);
   return keeper_ == nullptr ? std::nullopt : ask(bio, pad, local, cx);
 }
 
@@ -80,6 +81,9 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
     return Verdict::held();
   }
   std::destroy_at(&wait);
+  if (answer == md::Answer::open && pad.stage == MdRecordPad::Stage::clean) {
+    changed_.store(false, std::memory_order_relaxed);
+  }
   // Busy: somebody writes, and will leave it clean.
   if (answer == md::Answer::open || answer == md::Answer::busy) return std::nullopt;
   if (answer == md::Answer::record) {

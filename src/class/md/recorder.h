@@ -14,6 +14,7 @@
 // THREAD: any context; the pad is its bio's.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <new>
 #include <optional>
@@ -61,6 +62,8 @@ class MdRecorder {
       : keeper_(std::move(keeper)), dropper_(dropper), fua_(fua) {}
 
   bool keeps() const noexcept { return keeper_ != nullptr; }
+  // The members do not say (yet, or any more) that the array is clean.
+  bool dirty() const noexcept { return changed_.load(std::memory_order_relaxed); }
   md::Keeper* keeper() const noexcept { return keeper_.get(); }
 
   // Nothing: go on. Else the verdict to answer; on_complete is called, and asks go_on().
@@ -93,6 +96,7 @@ class MdRecorder {
   const std::unique_ptr<md::Keeper> keeper_;
   Dropper& dropper_;
   const bool fua_;
+  std::atomic<bool> changed_{false};
 
   // Of the record under way; whoever carries it out has them.
   enum class At : std::uint8_t { flush_first, puts, flush_behind };
