@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Goal: `ashlar md create` makes what it says, and refuses with one sentence, status 1 and nothing
-# written what cannot be, or would destroy something.
-# Method: files of zeros, files that hold something, wrong words; sums of the files before and after.
+# Goal: `ashlar md create` makes what it says; what cannot be, or would destroy something, it
+# refuses with one sentence, status 1, and nothing written.
 set -euo pipefail
 ashlar=$(readlink -f "$ASHLAR")
 folder=$(mktemp -d)

@@ -283,10 +283,29 @@ class CommandLine {
 
   // A verb with verbs of its own.
   void add_md() {
-    CLI::App* md = app_.add_subcommand("md", "Linux md arrays: make one")->group(kVerbGroup);
+    CLI::App* md = app_.add_subcommand("md", "Linux md arrays: make one, or find out what one was")
+                       ->group(kVerbGroup);
     md->require_subcommand(1);
     md->footer("`ashlar md VERB --help` has the options of each.\n");
     add_md_create(*md);
+    add_md_guess(*md);
+  }
+
+  void add_md_guess(CLI::App& md) {
+    CLI::App* verb = md.add_subcommand("guess", "What array files are of that have no superblocks");
+    verb->footer(
+        "Finds level, layout, chunk, offset and order from parity, copies and content, and says "
+        "how\n"
+        "sure it is. Nothing is written.\n\n"
+        "Examples:\n"
+        "  ashlar md guess a.img b.img c.img\n"
+        "  ashlar md guess a.img missing c.img --json\n");
+    verb->add_option("FILE", md_guess_.files,
+                     "members in any order; `missing` for one that is lost")
+        ->option_text("...")
+        ->required();
+    verb->add_flag("--json", md_guess_.json, "for programs");
+    verb->callback([this] { verb_ = [this] { return run_md_guess(md_guess_); }; });
   }
 
   void add_md_create(CLI::App& md) {
@@ -380,6 +399,7 @@ class CommandLine {
   ServeOptions serve_;
   ControlOptions control_;
   MdCreateOptions md_create_;
+  MdGuessOptions md_guess_;
   ClassesOptions classes_;
 };
 

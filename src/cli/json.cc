@@ -185,6 +185,26 @@ std::string md_create_json(const md::NewArray& array, const std::vector<std::str
   return text_of({{"array", shown}, {"members", members}, {"notes", array.notes}});
 }
 
+std::string md_guess_json(const md::Guesses& guesses, const std::vector<std::string>& files,
+                          const std::vector<std::string>& commands) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < guesses.ranked.size(); ++i) {
+    const md::Guess& each = guesses.ranked[i];
+    Json order = Json::array();
+    for (const std::size_t device : each.order) order.push_back(files[device]);
+    list.push_back({{"confidence", each.confidence},
+                    {"level", md::level_name(each.level)},
+                    {"layout", md::layout_name(each.level, each.layout)},
+                    {"chunk", each.chunk_bytes},
+                    {"data_offset", each.data_offset_bytes},
+                    {"component_size", each.component_bytes},
+                    {"order", order},
+                    {"evidence", each.evidence},
+                    {"command", commands[i]}});
+  }
+  return text_of({{"verdict", guesses.verdict}, {"facts", guesses.facts}, {"guesses", list}});
+}
+
 std::string classes_json(const std::vector<const ClassInfo*>& classes) {
   Json list = Json::array();
   for (const ClassInfo* each : classes) list.push_back(class_json(*each));

@@ -92,6 +92,13 @@ struct MdCreateOptions {
 // Writes superblocks, and nothing before it is certain that all of them can be.
 Result<int> run_md_create(const MdCreateOptions& options);
 
+struct MdGuessOptions {
+  std::vector<std::string> files;  // in any order; "missing": one that is not there
+  bool json = false;
+};
+// Reads only. kFine also where nothing can be told: that is an answer.
+Result<int> run_md_guess(const MdGuessOptions& options);
+
 struct ClassesOptions {
   std::string name;  // empty: all
   bool json = false;
