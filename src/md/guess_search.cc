@@ -25,9 +25,9 @@ constexpr std::uint64_t kMinRows = 3;
 // In bits, for or against.
 constexpr double kQRight = 6, kQWrong = -24;
 constexpr double kCopyRight = 3, kCopyWrong = -12;
-constexpr double kKnownStart = 6;
+constexpr double kKnownStart = 8;
 constexpr double kRelation = 6;   // for parity, where it is everywhere
-constexpr double kStartRank = 3;  // against each place of the data that is less usual
+constexpr double kStartRank = 5;  // against each place of the data that is less usual
 constexpr double kMostStrange = 2;
 
 // times 2^exponent over GF(256), polynomial 0x11d.
