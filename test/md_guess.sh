@@ -25,7 +25,8 @@ truncate -s 1M zeros.img more.img
 "$ashlar" md guess zeros.img more.img > page || fail "members of zeros"
 grep -q 'cannot tell: there is nothing but zeros' page || { cat page; fail "members of zeros"; }
 
-seq -f 'line %.0f of a long text' 1 60000 | head -c 1M > data
+seq -f 'line %.0f of a long text' 1 60000 > data
+truncate -s 1M data
 truncate -s 1M a.img
 cat data >> a.img
 cp a.img b.img
