@@ -111,6 +111,7 @@ class CommandLine {
     add_explain();
     add_serve();
     add_control();
+    add_md();
     add_classes();
   }
 
@@ -282,6 +283,75 @@ class CommandLine {
     verb->callback([this] { verb_ = [this] { return run_control(control_); }; });
   }
 
+  // A verb with verbs of its own.
+  void add_md() {
+    CLI::App* md = app_.add_subcommand("md", "Linux md arrays: make one, or find out what one was")
+                       ->group(kVerbGroup);
+    md->require_subcommand(1);
+    md->footer("`ashlar md VERB --help` has the options of each.\n");
+    add_md_create(*md);
+    add_md_guess(*md);
+  }
+
+  void add_md_guess(CLI::App& md) {
+    CLI::App* verb = md.add_subcommand("guess", "What array files are of that have no superblocks");
+    verb->footer(
+        "Finds level, layout, chunk, offset and order from parity, copies and content, and says "
+        "how\n"
+        "sure it is. Nothing is written.\n\n"
+        "Examples:\n"
+        "  ashlar md guess a.img b.img c.img\n"
+        "  ashlar md guess a.img missing c.img --json\n");
+    verb->add_option("FILE", md_guess_.files,
+                     "members in any order; `missing` for one that is lost")
+        ->option_text("...")
+        ->required();
+    verb->add_flag("--json", md_guess_.json, "for programs");
+    verb->callback([this] { verb_ = [this] { return run_md_guess(md_guess_); }; });
+  }
+
+  void add_md_create(CLI::App& md) {
+    CLI::App* verb = md.add_subcommand("create", "Makes an array that mdadm and Linux accept");
+    verb->footer(
+        "Sizes and offsets are those that mdadm would choose. Nothing is written unless all of it\n"
+        "can be, and never to a file that holds something; the superblocks come last.\n\n"
+        "Examples:\n"
+        "  ashlar md create --level 5 a.img b.img c.img\n"
+        "  ashlar md create --level 10 --layout f2 --chunk 64KiB a.img b.img c.img d.img\n"
+        "  ashlar md create --level 1 --metadata 1.0 --bitmap internal a.img missing\n");
+    verb->add_option("FILE", md_create_.files,
+                     "members by place; `missing` for one that is not there")
+        ->option_text("...")
+        ->required();
+    const auto add_word = [&](const char* flag, std::string& into, const char* text,
+                              const char* help) {
+      return verb->add_option(flag, into, help)->option_text(text);
+    };
+    add_word("-l,--level", md_create_.level, "LEVEL", "linear, 0, 1, 4, 5, 6 or 10")->required();
+    add_word("--layout", md_create_.layout, "NAME",
+             "as mdadm names it; left-symmetric, n2, original by default");
+    add_word("--metadata", md_create_.metadata, "VERSION", "1.2 (default), 1.1, 1.0 or 0.90");
+    add_word("--name", md_create_.name, "NAME", "the array's, up to 31 bytes");
+    add_word("--uuid", md_create_.uuid, "UUID", "the array's; a random one by default");
+    add_word("--bitmap", md_create_.bitmap, "internal|none",
+             "a write-intent bitmap; by default where members use more than 100 GiB");
+    add_md_sizes(*verb);
+    verb->add_flag("--assume-clean", md_create_.assume_clean, "copies or parity are right already");
+    verb->add_flag("--force", md_create_.force, "take files that hold something, which is lost");
+    verb->add_flag("--json", md_create_.json, "for programs");
+    verb->callback([this] { verb_ = [this] { return run_md_create(md_create_); }; });
+  }
+
+  void add_md_sizes(CLI::App& verb) {
+    const auto add = [&](const char* name, std::optional<std::uint64_t>& into, const char* help) {
+      add_bytes(verb, name, help, [&into](std::uint64_t bytes) { into = bytes; });
+    };
+    add("--chunk", md_create_.chunk_bytes, "512KiB by default");
+    add("--size", md_create_.size_bytes, "used of each member; all by default");
+    add("--data-offset", md_create_.data_offset_bytes, "where data begin on each member");
+    add("--bitmap-chunk", md_create_.bitmap_chunk_bytes, "bytes for which a bit of the bitmap is");
+  }
+
   void add_classes() {
     CLI::App* verb = app_.add_subcommand("classes", "What stacks are made of, with parameters")
                          ->group(kVerbGroup);
@@ -330,6 +400,8 @@ class CommandLine {
   ExplainOptions explain_;
   ServeOptions serve_;
   ControlOptions control_;
+  MdCreateOptions md_create_;
+  MdGuessOptions md_guess_;
   ClassesOptions classes_;
 };
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/graph_facts.h"
+#include "md/names.h"
 
 namespace ashlar::cli {
 namespace {
@@ -164,6 +165,52 @@ std::string explain_json(const Explanation& all) {
         {{"device", each.device}, {"class", each.kind}, {"offset", each.offset}});
   }
   return text_of(page);
+}
+
+std::string md_create_json(const md::NewArray& array, const std::vector<std::string>& files) {
+  const md::Superblock& any = array.any();
+  Json shown = {{"uuid", md::uuid_text(any)},
+                {"name", any.name},
+                {"level", md::level_name(any.level)},
+                {"layout", md::layout_name(any.level, any.layout)},
+                {"chunk", any.chunk_bytes},
+                {"metadata", md::to_string(any.version)},
+                {"size", array.layout.array_bytes()},
+                {"component_size", any.component_bytes},
+                {"data_offset", any.data_offset_bytes},
+                {"clean", any.clean()},
+                {"bitmap_chunk", array.bitmap ? Json(array.bitmap->chunk_bytes) : Json()}};
+  Json members = Json::array();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto& each = array.superblocks[i];
+    if (!each) continue;
+    const std::uint16_t role = each->role();
+    members.push_back({{"file", files[i]},
+                       {"place", role == md::kRoleSpare ? Json() : Json(role)},
+                       {"superblock_offset", each->superblock_offset_bytes},
+                       {"data_size", each->data_bytes}});
+  }
+  return text_of({{"array", shown}, {"members", members}, {"notes", array.notes}});
+}
+
+std::string md_guess_json(const md::Guesses& guesses, const std::vector<std::string>& files,
+                          const std::vector<std::string>& commands) {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < guesses.ranked.size(); ++i) {
+    const md::Guess& each = guesses.ranked[i];
+    Json order = Json::array();
+    for (const std::size_t device : each.order) order.push_back(files[device]);
+    list.push_back({{"confidence", each.confidence},
+                    {"level", md::level_name(each.level)},
+                    {"layout", md::layout_name(each.level, each.layout)},
+                    {"chunk", each.chunk_bytes},
+                    {"data_offset", each.data_offset_bytes},
+                    {"component_size", each.component_bytes},
+                    {"order", order},
+                    {"evidence", each.evidence},
+                    {"command", commands[i]}});
+  }
+  return text_of({{"verdict", guesses.verdict}, {"facts", guesses.facts}, {"guesses", list}});
 }
 
 std::string classes_json(const std::vector<const ClassInfo*>& classes) {

@@ -72,6 +72,33 @@ struct ControlOptions {
 };
 Result<int> run_control(const ControlOptions& options);
 
+// Words are as they were given; what they mean is for the verb to say.
+struct MdCreateOptions {
+  std::vector<std::string> files;  // by place; "missing": none
+  std::string level;
+  std::string layout;  // empty here and below: what mdadm would take
+  std::string metadata = "1.2";
+  std::string name;
+  std::string bitmap;
+  std::string uuid;
+  std::optional<std::uint64_t> chunk_bytes;
+  std::optional<std::uint64_t> bitmap_chunk_bytes;
+  std::optional<std::uint64_t> size_bytes;  // of each member
+  std::optional<std::uint64_t> data_offset_bytes;
+  bool assume_clean = false;
+  bool force = false;  // whatever the files hold
+  bool json = false;
+};
+// Writes superblocks, and nothing before it is certain that all of them can be.
+Result<int> run_md_create(const MdCreateOptions& options);
+
+struct MdGuessOptions {
+  std::vector<std::string> files;  // in any order; "missing": one that is not there
+  bool json = false;
+};
+// Reads only. kFine also where nothing can be told: that is an answer.
+Result<int> run_md_guess(const MdGuessOptions& options);
+
 struct ClassesOptions {
   std::string name;  // empty: all
   bool json = false;

@@ -10,7 +10,6 @@ std::optional<Verdict> MdRecorder::enter(Bio& bio, MdRecordPad& pad, Extent sync
   pad.stage = MdRecordPad::Stage::enter;
   pad.waits = pad.records = false;
   pad.range = sync_range;
-  if (!changed_.load(std::memory_order_relaxed)) changed_.store(true, std::memory_order_relaxed);
   return keeper_ == nullptr ? std::nullopt : ask(bio, pad, local, cx);
 }
 
@@ -73,6 +72,7 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
     MdKeeperWait& its = *static_cast<MdKeeperWait*>(waiter.user);
     its.parked.local->wake(its.parked);
   };
+  const std::uint64_t changes = changes_.load();
   const md::Answer answer = ask_keeper(pad, wait.waiter);
   if (answer == md::Answer::wait) {
     pad.waits = true;
@@ -82,11 +82,12 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
   }
   std::destroy_at(&wait);
   if (answer == md::Answer::open && pad.stage == MdRecordPad::Stage::clean) {
-    changed_.store(false, std::memory_order_relaxed);
+    cleaned_.store(changes, std::memory_order_relaxed);
   }
   // Busy: somebody writes, and will leave it clean.
   if (answer == md::Answer::open || answer == md::Answer::busy) return std::nullopt;
   if (answer == md::Answer::record) {
+    if (pad.stage == MdRecordPad::Stage::enter) changes_.fetch_add(1);
     pad.records = true;
     bio.shielded = true;
     if (start_record()) {

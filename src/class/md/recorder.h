@@ -63,7 +63,7 @@ class MdRecorder {
 
   bool keeps() const noexcept { return keeper_ != nullptr; }
   // The members do not say (yet, or any more) that the array is clean.
-  bool dirty() const noexcept { return changed_.load(std::memory_order_relaxed); }
+  bool dirty() const noexcept { return changes_.load() != cleaned_.load(); }
   md::Keeper* keeper() const noexcept { return keeper_.get(); }
 
   // Nothing: go on. Else the verdict to answer; on_complete is called, and asks go_on().
@@ -96,7 +96,8 @@ class MdRecorder {
   const std::unique_ptr<md::Keeper> keeper_;
   Dropper& dropper_;
   const bool fua_;
-  std::atomic<bool> changed_{false};
+  std::atomic<std::uint64_t> changes_{0};  // records before changes
+  std::atomic<std::uint64_t> cleaned_{0};  // of these, before the last record that said clean
 
   // Of the record under way; whoever carries it out has them.
   enum class At : std::uint8_t { flush_first, puts, flush_behind };
