@@ -48,6 +48,7 @@ class HalfFlushedMirror final : public Variant {
 
  private:
   void replace(StepCode& code) override {
+    code.make_local = nullptr;  // it is the real body's, for legs that join; none does here
     code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
       const StepCode& real = static_cast<HalfFlushedMirror*>(body)->real_code();
       if (bio.op == Op::flush) return Verdict::forward(0);
