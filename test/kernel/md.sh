@@ -106,6 +106,9 @@ round() {
   compare
 }
 
-round raid5-left-symmetric raid5-left-asymmetric raid5-right-symmetric raid5-bitmap raid4 raid6-left-symmetric
+round raid5-left-symmetric raid5-left-asymmetric raid5-right-symmetric raid5-bitmap raid4 \
+  raid6-left-symmetric
 round raid6-ddf-zero-restart raid6-left-symmetric-6 raid6-parity-first raid5-parity-last v0.90-raid5
-round raid5-degraded raid6-one-missing raid6-two-missing v1.0-raid5-bitmap v1.1-raid5 v0.90-raid6-bitmap
+round raid1-three raid1-bitmap raid10-n2-4 raid10-f2-3 raid10-o2-5 raid10-bitmap raid10-n3-4
+round raid5-degraded raid6-one-missing raid6-two-missing v1.0-raid5-bitmap v1.1-raid5 \
+  v0.90-raid6-bitmap

@@ -29,8 +29,10 @@
 #include "class/balance.h"
 #include "class/md/array.h"
 #include "class/md/correction_gate.h"
+#include "class/md/recorder.h"
 #include "program/lookup.h"
 #include "program/split.h"
+#include "topology/keeps_dirty.h"
 #include "topology/step_class.h"
 
 namespace ashlar {
@@ -49,9 +51,11 @@ enum class Phase : std::uint8_t {
   locking,     // a piece is to be corrected, and waits for changes of it
   rereading,   // from a copy that had it
   correcting,  // and written to those who had not
-  // Changes. What must be recorded before the data, and before the answer, becomes a phase here.
+  // Changes.
   entering,  // waits for a correction
+  opening,   // what must be on the members before the data
   data,      // a child for each copy
+  closing,   // what must be on the members before the end
 };
 
 struct CopiesPad {
@@ -69,14 +73,14 @@ struct CopiesPad {
   bool cancelled;     // changes: a child was, because the request was
   bool torn;          // changes: a member may hold a part of it
   Errc error;         // of the last member that failed
+  bool everyone;      // changes: no member was missing when it began
+  MdRecordPad record;
   alignas(8) std::byte entry[sizeof(CorrectionGate::Entry)];
 
   CorrectionGate::Entry& its_entry() noexcept {
     return *std::launder(reinterpret_cast<CorrectionGate::Entry*>(entry));
   }
 };
-
-static_assert(sizeof(CopiesPad) == 96);
 
 // The member refused the request as such, and no byte on it changed.
 bool changed_nothing(Errc error) {
@@ -101,7 +105,9 @@ bool overlaps(const std::vector<Extent>& ranges, std::uint64_t offset, std::uint
 }
 
 template <typename Layout>
-class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
+class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
+                          public KeepsDirty,
+                          private MdRecorder::Dropper {
  public:
   using Local = CorrectionGate::Local;
 
@@ -109,6 +115,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
       : array_(std::move(array)),
         layout_(layout),
         balance_(BalanceKind::least_busy),
+        recorder_(std::move(array_->keeper), *this, array_->fua),
         uneven_from_(array_->assembly.resync_offset_bytes) {
     for (std::uint32_t role = 0; role < array_->places.size(); ++role) {
       const MdPlace& place = array_->places[role];
@@ -135,7 +142,10 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
     const std::uint32_t most = array_->layout().mirror() != nullptr
                                    ? copies
                                    : std::max<std::uint32_t>(kMaxPieces, 2 * copies);
-    return static_cast<std::uint16_t>(std::max(most, array_->members.count()));
+    // And of a record: a flush of each device, spares and all.
+    const auto devices = static_cast<std::uint32_t>(array_->superblocks.size());
+    return static_cast<std::uint16_t>(
+        std::max<std::uint32_t>({most, array_->members.count(), MdRecorder::kMostPuts, devices}));
   }
 
   std::unique_ptr<Local> make_local(Context& cx) { return std::make_unique<Local>(gate_, cx); }
@@ -183,6 +193,8 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
     return lines;
   }
 
+  bool dirty() const noexcept override { return recorder_.keeps() && recorder_.dirty(); }
+
   Verdict on_request(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     pad.entered = pad.cancelled = pad.torn = false;
     pad.bad = 0;
@@ -190,6 +202,9 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   void on_child(Bio& bio, Bio& child, CopiesPad& pad, Context& cx) noexcept {
+    if (pad.phase == Phase::opening || pad.phase == Phase::closing) {
+      return recorder_.child_ended(child);
+    }
     const auto role = static_cast<std::uint32_t>(child.tag & 0xff);
     if ((child.tag & kCounted) != 0) balance_.end(role, cx);
     if (child.ok()) return;
@@ -205,7 +220,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   Verdict on_complete(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    if (bio.op != Op::read) return end_change(bio, pad);
+    if (bio.op != Op::read) return go_on(bio, pad, cx);
     if (pad.phase == Phase::whole && pad.counted) balance_.end(pad.role, cx);
     if (bio.cancel_requested() && !(pad.phase == Phase::whole && bio.ok())) {
       leave_gate(bio, pad);
@@ -215,9 +230,14 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
     return end_read(bio, pad, cx);
   }
 
-  // It waits at the gate.
+  // It waits at the gate, or for a record; one before its end is waited for.
   void on_cancel(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    pad.its_entry().waiting_link.unlink();
+    if (pad.phase == Phase::closing) return;
+    if (pad.phase == Phase::opening) {
+      if (!recorder_.forget(pad.record)) return;
+    } else {
+      pad.its_entry().waiting_link.unlink();
+    }
     leave_gate(bio, pad);
     bio.fail(Errc::cancelled);
     cx.resume(bio, Verdict::done());
@@ -233,7 +253,16 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
                        [&](MemberSet copies) { return (copies & live) != 0; });
   }
   bool drop(MemberSet bad, Op op, Errc error) noexcept {
-    return array_->members.drop(bad, op, error, [this](MemberSet live) { return enough(live); });
+    const bool dropped =
+        array_->members.drop(bad, op, error, [this](MemberSet live) { return enough(live); });
+    if (dropped) recorder_.member_failed(bad);
+    return dropped;
+  }
+  void drop_devices(std::span<const std::uint32_t> consumers) noexcept override {
+    for (const std::uint32_t each : consumers) {
+      const std::uint32_t role = array_->role_of(each);
+      if (role != MdPlace::kNobody) drop(member_bit(role), Op::write, Errc::io);
+    }
   }
   // The sets of members that hold the copies of a chunk: as many as there are places to begin in.
   void find_copy_sets() {
@@ -453,7 +482,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
     pad.entered = false;
     if (bio.op == Op::read) {
       gate_.unlock(pad.its_entry());
-    } else if (pad.phase == Phase::data) {
+    } else if (pad.phase != Phase::entering) {
       gate_.leave(pad.its_entry());
     }
     std::destroy_at(&pad.its_entry());
@@ -462,15 +491,45 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   // --- changes
   Verdict begin_change(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     pad.phase = Phase::entering;
-    if (bio.op != Op::flush) {
-      new (pad.entry) CorrectionGate::Entry(bio, {bio.offset, bio.length});
-      pad.entered = true;
-      if (!gate_.enter(pad.its_entry())) {
-        local_of(*this, cx).wait_to_change(pad.its_entry());
-        return Verdict::held();
-      }
+    if (bio.op == Op::flush) return begin_data(bio, pad, cx);
+    new (pad.entry) CorrectionGate::Entry(bio, {bio.offset, bio.length});
+    pad.entered = true;
+    if (!gate_.enter(pad.its_entry())) {
+      local_of(*this, cx).wait_to_change(pad.its_entry());
+      return Verdict::held();
     }
-    return begin_data(bio, pad, cx);
+    pad.phase = Phase::opening;
+    pad.everyone = complete();
+    // Of members (raid1), or of the array (raid10): the same numbers.
+    const Extent range{bio.offset, bio.length};
+    return opened(bio, pad, cx, recorder_.enter(bio, pad.record, range, local_of(*this, cx), cx));
+  }
+
+  // A verdict: the record is not there yet, or never will be.
+  Verdict opened(Bio& bio, CopiesPad& pad, Context& cx, std::optional<Verdict> verdict) noexcept {
+    if (!verdict && bio.cancel_requested()) {
+      const bool all = pad.everyone && complete();
+      return close(bio, pad, cx, all ? md::Written::all : md::Written::live, Errc::cancelled);
+    }
+    if (!verdict) return begin_data(bio, pad, cx);
+    if (*verdict == Verdict::done()) leave_gate(bio, pad);
+    return *verdict;
+  }
+
+  Verdict go_on(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    if (pad.phase == Phase::opening) {
+      return opened(bio, pad, cx, recorder_.go_on(bio, pad.record, local_of(*this, cx), cx));
+    }
+    if (pad.phase == Phase::closing) {
+      const auto more = recorder_.go_on(bio, pad.record, local_of(*this, cx), cx);
+      return more ? *more : end(bio, pad.error);
+    }
+    return end_change(bio, pad, cx);
+  }
+
+  bool complete() const noexcept {
+    return static_cast<std::size_t>(std::popcount(array_->members.sets().live)) ==
+           array_->places.size();
   }
 
   Verdict begin_data(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
@@ -499,14 +558,47 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   }
 
   // Where every member carried it out, so did every one that is in use now.
-  Verdict end_change(Bio& bio, CopiesPad& pad) noexcept {
+  Verdict end_change(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     leave_gate(bio, pad);
-    if (bio.ok() || (!pad.cancelled && drop(pad.bad, bio.op, pad.error))) {
-      bio.succeed();
-      return Verdict::done();
+    Errc error = Errc::ok;
+    if (!bio.ok() && (pad.cancelled || !drop(pad.bad, bio.op, pad.error))) {
+      error = pad.cancelled ? Errc::cancelled : pad.error;
+      if (pad.torn && bio.op != Op::flush) set_uneven(bio.offset);
     }
-    if (pad.torn) set_uneven(bio.offset);
-    bio.fail(pad.cancelled ? Errc::cancelled : pad.error);
+    if (bio.op == Op::flush) return end_flush(bio, pad, cx, error);
+    const bool torn = error != Errc::ok && pad.torn;
+    const md::Written written = torn                         ? md::Written::some
+                                : pad.everyone && complete() ? md::Written::all
+                                                             : md::Written::live;
+    return close(bio, pad, cx, written, error);
+  }
+
+  Verdict close(Bio& bio, CopiesPad& pad, Context& cx, md::Written written, Errc error) noexcept {
+    leave_gate(bio, pad);
+    pad.phase = Phase::closing;
+    pad.error = error;
+    bio.error = Errc::ok;
+    bio.done = 0;
+    const auto last = recorder_.leave(bio, pad.record, written, local_of(*this, cx), cx);
+    return last ? *last : end(bio, error);
+  }
+
+  // What was flushed counts without those that failed only when the others say that they have.
+  Verdict end_flush(Bio& bio, CopiesPad& pad, Context& cx, Errc error) noexcept {
+    if (error != Errc::ok || !writable_.load(std::memory_order_relaxed)) return end(bio, error);
+    pad.phase = Phase::closing;
+    pad.error = Errc::ok;
+    bio.error = Errc::ok;
+    const auto last = recorder_.settle(bio, pad.record, local_of(*this, cx), cx);
+    return last ? *last : end(bio, Errc::ok);
+  }
+
+  static Verdict end(Bio& bio, Errc error) noexcept {
+    if (error == Errc::ok) {
+      bio.succeed();
+    } else {
+      bio.fail(error);
+    }
     return Verdict::done();
   }
 
@@ -522,6 +614,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad> {
   MemberSet with_bad_blocks_ = 0;
   MemberSet write_mostly_ = 0;
   Balance balance_;
+  MdRecorder recorder_;
   // Copies may differ from this byte of the array on.
   std::atomic<std::uint64_t> uneven_from_;
   std::atomic<std::uint64_t> corrected_{0};  // bytes

@@ -6,6 +6,7 @@
 namespace ashlar {
 
 void CorrectionGate::Local::attend(Context& cx) noexcept {
+  MdLocal::attend(cx);
   Waiting changes;
   changes.splice_back(changes_);
   Waiting corrections;

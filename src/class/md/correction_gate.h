@@ -15,6 +15,7 @@
 
 #include "base/extent.h"
 #include "base/list.h"
+#include "class/md/parked.h"
 #include "program/local.h"
 
 namespace ashlar {
@@ -33,9 +34,9 @@ class CorrectionGate {
   };
 
   // What waits in one context. THREAD: the context's.
-  class Local final : public LocalState {
+  class Local final : public MdLocal {
    public:
-    Local(CorrectionGate& gate, Context& cx) : member_(gate.locals_, *this, cx) {}
+    Local(CorrectionGate& gate, Context& cx) : MdLocal(cx), member_(gate.locals_, *this, cx) {}
     // A change comes back by Context::again, which makes its entry anew; a correction by ask_again.
     void wait_to_change(Entry& entry) noexcept { changes_.push_back(entry); }
     void wait_to_correct(Entry& entry) noexcept { corrections_.push_back(entry); }

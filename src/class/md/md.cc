@@ -191,12 +191,11 @@ void tell(const MdArray& array, GeomPlan& plan) {
   }
 }
 
-ProviderPlan provider_of(const MdArray& array, bool writable) {
+ProviderPlan provider_of(const MdArray& array) {
   ProviderPlan provider;
   provider.size_bytes = array.size_bytes();
   provider.aliases.push_back("uuid:" + array.assembly.uuid);
   provider.detail = md::level_name(array.superblock().level);
-  provider.read_only = !writable;
   if (array.layout().linear() != nullptr) provider.map = linear_map(array);
   return provider;
 }
@@ -219,7 +218,7 @@ Result<GeomPlan> create(const CreateArguments& arguments) {
   // What is written twice, or with parity, is recorded on the members.
   const bool plain = layout.linear() != nullptr || layout.raid0() != nullptr;
   const bool unrecorded = arguments.parameters.flag("writable_without_records");
-  plan.providers.push_back(provider_of(**array, plain || unrecorded || layout.parity() != nullptr));
+  plan.providers.push_back(provider_of(**array));
   if (!plain && !unrecorded) {
     if (auto added = add_md_keeper(**array, arguments.consumers); !added) return added.error();
   }
