@@ -24,12 +24,8 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <new>
 
-#include "class/balance.h"
-#include "class/md/array.h"
-#include "class/md/correction_gate.h"
-#include "class/md/recorder.h"
+#include "class/md/copies_pad.h"
 #include "program/lookup.h"
 #include "program/split.h"
 #include "topology/keeps_dirty.h"
@@ -38,71 +34,8 @@
 namespace ashlar {
 namespace {
 
-static_assert(kMaxMdMembers <= kMaxChoices);
-
-// What is read at once where a copy has failed. Disks fail in sectors of this size at most.
-constexpr std::uint64_t kPieceBytes = 4096;
-
-enum class Phase : std::uint8_t {
-  // Reads.
-  whole,       // of one copy
-  chunks,      // a child for each chunk
-  pieces,      // one after the other
-  locking,     // a piece is to be corrected, and waits for changes of it
-  rereading,   // from a copy that had it
-  correcting,  // and written to those who had not
-  // Changes.
-  entering,  // waits for a correction
-  opening,   // what must be on the members before the data
-  data,      // a child for each copy
-  closing,   // what must be on the members before the end
-};
-
-struct CopiesPad {
-  std::uint64_t at;     // pieces: bytes of the request that are there
-  std::uint32_t piece;  // pieces: the bytes under way
-  MemberSet tried;      // pieces: members that did not deliver the present one
-  MemberSet suspects;   // pieces: members that failed some of the request, and are tried first
-  MemberSet bad;        // members that failed
-  Phase phase;
-  std::uint8_t role;  // whole, pieces: the member
-  bool counted;       // whole: Balance is to hear of the end
-  bool lacking;       // chunks: one of them had no copy to be read as a whole
-  bool narrow;        // pieces: in single blocks
-  bool entered;       // `entry` is made
-  bool cancelled;     // changes: a child was, because the request was
-  bool torn;          // changes: a member may hold a part of it
-  Errc error;         // of the last member that failed
-  bool everyone;      // changes: no member was missing when it began
-  MdRecordPad record;
-  alignas(8) std::byte entry[sizeof(CorrectionGate::Entry)];
-
-  CorrectionGate::Entry& its_entry() noexcept {
-    return *std::launder(reinterpret_cast<CorrectionGate::Entry*>(entry));
-  }
-};
-
-// The member refused the request as such, and no byte on it changed.
-bool changed_nothing(Errc error) {
-  return error == Errc::unsupported || error == Errc::invalid || error == Errc::out_of_range ||
-         error == Errc::read_only || error == Errc::permission;
-}
-
-// Where a range of the array is read.
-struct Choice {
-  std::uint32_t role = MdPlace::kNobody;
-  std::uint64_t offset = 0;  // bytes, of the member's data
-  bool counted = false;
-
-  bool any() const noexcept { return role != MdPlace::kNobody; }
-};
-
-bool overlaps(const std::vector<Extent>& ranges, std::uint64_t offset, std::uint64_t end) {
-  const auto first =
-      std::upper_bound(ranges.begin(), ranges.end(), offset,
-                       [](std::uint64_t at, const Extent& each) { return at < each.end(); });
-  return first != ranges.end() && first->offset < end;
-}
+using Phase = CopiesPhase;
+using Choice = CopyChoice;
 
 template <typename Layout>
 class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
@@ -368,7 +301,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
         return Verdict::done();
       }
       const std::uint64_t at = bio.offset + pad.at;
-      const std::uint64_t unit = pad.narrow ? array_->block_bytes : kPieceBytes;
+      const std::uint64_t unit = pad.narrow ? array_->block_bytes : kCopiesPieceBytes;
       const std::uint64_t length =
           std::min({bio.length - pad.at, unit - at % unit, layout_.place(at).run_bytes});
       pad.piece = static_cast<std::uint32_t>(length);
@@ -427,7 +360,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     leave_gate(bio, pad);
     pad.at += pad.piece;
     pad.tried = 0;
-    if ((bio.offset + pad.at) % kPieceBytes == 0) pad.narrow = false;
+    if ((bio.offset + pad.at) % kCopiesPieceBytes == 0) pad.narrow = false;
     return read_piece(bio, pad, cx);
   }
 
