@@ -142,6 +142,25 @@ def cache(results: dict) -> list[str]:
         for each in found["hits"]])
 
 
+def md(results: dict) -> list[str]:
+    found = results.get("md")
+    if not found:
+        return []
+    lines = table(["over memory", "a stripe written, ns", "its bound, ns", "a stripe read, ns",
+                   "degraded, ns", "degraded to reading and computing", "4 KiB write, ns",
+                   "member requests"], [
+        [each["array"], number(each["stripe_ns"]), number(each["bound_ns"]),
+         number(each["healthy_stripe_ns"]), number(each["degraded_stripe_ns"]),
+         f"{each['degraded_over_reading_and_computing']:.2f}", number(each["write_ns"]),
+         f"{each['member_requests']:.2f}"] for each in found["arrays"]])
+    reads = found["read_instructions"]
+    if reads.get("raid5"):
+        lines += [f"A healthy read of 4 KiB takes {reads['raid5']:.0f} instructions over raid5, "
+                  f"{reads['stripe']:.0f} over a stripe of as many members, the benchmark's own "
+                  "included.", ""]
+    return lines
+
+
 def peers(results: dict) -> list[str]:
     lines = []
     if results["qemu"]:
@@ -176,6 +195,7 @@ def generated(results: dict, verdicts: list) -> str:
         "### Graphs and change", "", *graph(results),
         "### Files", "", *file(results),
         "### The buffer cache", "", *cache(results),
+        "### Arrays with parity", "", *md(results),
         "### Peers", "", *peers(results),
     ]
     return "\n".join(lines)

@@ -29,7 +29,8 @@ import qemu
 from targets import judge
 
 ROOT = Path(__file__).resolve().parents[1]
-BENCHES = ("path", "api", "hop", "lanes", "compile", "live", "engine", "file", "cache")
+BENCHES = ("path", "api", "hop", "lanes", "compile", "live", "engine", "file", "cache",
+           "md")
 QUICK_LESS = ("engine",)  # have no shorter run
 # What is looked through for locked instructions: rows of path_bench and faces of api_bench. The
 # poll loop is left out: its wake() is what another thread calls.

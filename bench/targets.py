@@ -103,6 +103,22 @@ def cache_targets(results: dict):
                   0.99, False, "times")
 
 
+def md_targets(results: dict):
+    found = results.get("md")
+    if not found:
+        return
+    for each in found["arrays"]:
+        name = each["array"]
+        yield Verdict(f"{name}: full stripes, to the bound", each["share_of_bound"], 0.8, False,
+                      "times")
+        yield Verdict(f"{name}: member requests of a random 4 KiB write",
+                      each["member_requests"], each["least_member_requests"], True)
+        yield Verdict(f"{name}: a degraded read, to reading the other members",
+                      each["degraded_over_reading_members"], 1.5, True, "times")
+        yield Verdict(f"{name}: two lanes to one, different stripes",
+                      each["two_to_one_by_processor_time"], 1.8, False, "times")
+
+
 def nbd_targets(results: dict):
     names = {"requests_per_second": "rate", "server_cpu_ns_per_request": "CPU a request"}
     for each in results.get("nbd", {}).get("targets", []):
@@ -111,7 +127,7 @@ def nbd_targets(results: dict):
 
 
 PARTS = (path_targets, zero_targets, thread_targets, compile_targets, file_targets, cache_targets,
-         nbd_targets)
+         md_targets, nbd_targets)
 
 
 def judge(results: dict) -> list[Verdict]:
