@@ -22,6 +22,7 @@ using test::TestArray;
 struct Asked {
   const char* name;
   TestArray array;
+  bool recorded = false;  // with superblocks that are kept, as for users
 };
 
 class MdConformance : public testing::TestWithParam<Asked> {};
@@ -29,6 +30,10 @@ class MdConformance : public testing::TestWithParam<Asked> {};
 TEST_P(MdConformance, holds) {
   const TestArray array = GetParam().array;
   conformance::Options options{.parameters = test::writable_array(), .disks = {array.members}};
+  if (GetParam().recorded) {
+    options.parameters = {};
+    options.carries_through = true;
+  }
   options.disk_bytes = array.data_offset_bytes + array.component_bytes;
   options.prepare = [array](const conformance::FreshDisk& disk) {
     put_superblock(superblock_of(array, disk.number, disk.bytes.size()), disk.bytes);
@@ -47,7 +52,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Asked{"raid1", {.level = 1, .members = 3}},
                     Asked{"raid10_near", {.level = 10, .members = 3, .layout = 0x102}},
                     Asked{"raid10_far", {.level = 10, .members = 2, .layout = 0x201}},
-                    Asked{"raid10_offset", {.level = 10, .members = 3, .layout = 0x10201}}),
+                    Asked{"raid10_offset", {.level = 10, .members = 3, .layout = 0x10201}},
+                    Asked{"raid1_recorded", {.level = 1, .members = 3}, true},
+                    Asked{"raid5_recorded", {.level = 5, .members = 3, .layout = 2}, true}),
     [](const auto& test) { return std::string(test.param.name); });
 
 // --- what is refused -----------------------------------------------------------------------------
