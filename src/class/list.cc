@@ -16,6 +16,7 @@
   CLASS(memory)                       \
   CLASS(mirror)                       \
   CLASS(null)                         \
+  CLASS(overlay)                      \
   CLASS(passthrough)                  \
   CLASS(stats)                        \
   CLASS(stripe)                       \

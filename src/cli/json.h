@@ -7,6 +7,9 @@
 //   explain  {"device", "class", "size", "block_size", "dispatch", "carve", "frame",
 //             "frame_by_class", "steps": [...], "limits": [{name, bytes, by}],
 //             "operations": [{name, offered, stops_at, reason}], "byte": [{device, class, offset}]}
+//   map      {"device", "size", "runs": [{offset, length, status}]}
+//   diff     {"devices": [{name, size, only_here, ranges: [{offset, length}]}]}
+//   commit   {"images": [{image, overlay, bytes, before}]}
 //   classes  {"classes": [{name, summary, consumers, tasted, parameters: [...]}]}
 //
 // Text that is no UTF-8 is repaired with U+FFFD, so that every page is valid JSON. Sizes are bytes.
@@ -16,6 +19,7 @@
 #include <vector>
 
 #include "cli/explanation.h"
+#include "cli/overlay_facts.h"
 #include "cli/sums.h"
 #include "node/node.h"
 
@@ -27,6 +31,9 @@ std::string_view kind_name(ParameterKind kind);
 std::string tree_json(const Node& node);
 std::string sum_json(const std::vector<DeviceSum>& sums);
 std::string explain_json(const Explanation& all);
+std::string map_json(const DeviceMap& map);
+std::string diff_json(const std::vector<DeviceDiff>& diffs);
+std::string commit_json(const std::vector<CommitFact>& facts);
 std::string classes_json(const std::vector<const ClassInfo*>& classes);
 
 }  // namespace ashlar::cli
