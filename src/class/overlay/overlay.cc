@@ -123,6 +123,8 @@ class Overlay final : public StepClass<Overlay, OverlayPad> {
     return {};
   }
 
+  void on_gone(std::uint32_t) noexcept override { gone_.store(true, std::memory_order_relaxed); }
+
   std::optional<OwnRun> own_run(std::uint64_t offset, std::uint64_t end) const override {
     const Run run = map_.run(offset, std::min(end, size_));
     return OwnRun{run.length, run.place != Place::below, run.place == Place::zero};
@@ -141,12 +143,16 @@ class Overlay final : public StepClass<Overlay, OverlayPad> {
 
   Verdict on_request(Bio& bio, OverlayPad& pad, Context& cx) noexcept {
     pad = {};
+    if (bio.op == Op::read && map_.untouched(bio.offset, bio.length)) [[likely]] {
+      pad.position = bio.length;
+      return Verdict::forward(kBase);
+    }
+    // What is in memory would be there still.
+    if (gone_.load(std::memory_order_relaxed)) [[unlikely]] {
+      return give_up(bio, Errc::gone);
+    }
     switch (bio.op) {
       case Op::read:
-        if (map_.untouched(bio.offset, bio.length)) [[likely]] {
-          pad.position = bio.length;
-          return Verdict::forward(kBase);
-        }
         return read_on(bio, pad, cx);
       case Op::flush:
         return flush(bio, pad);
@@ -383,6 +389,7 @@ class Overlay final : public StepClass<Overlay, OverlayPad> {
   overlay::OwnMemory memory_;
   std::unique_ptr<Ledger> ledger_;  // null: a temporary overlay
   std::atomic<std::uint64_t> stored_{0};
+  std::atomic<bool> gone_{false};
 };
 
 overlay::Read reader_of(ConsumerView& consumer) {

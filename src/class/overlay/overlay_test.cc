@@ -81,16 +81,16 @@ TEST_F(OverlayTest, an_untouched_one_is_the_image) {
 }
 
 TEST_F(OverlayTest, random_requests_in_memory) {
-  exercise(rig.make("overlay", "top", {&base}), 600, 1);
+  exercise(rig.make("overlay", "top", {&base}), 150, 1);
 }
 
 TEST_F(OverlayTest, random_requests_in_memory_and_a_store) {
   Provider& store = rig.make("memory", "store", {}, size_of(kSize));
-  exercise(rig.make("overlay", "top", {&base, &store}, {{"memory", "300KiB"}}), 600, 2);
+  exercise(rig.make("overlay", "top", {&base, &store}, {{"memory", "300KiB"}}), 150, 2);
 }
 
 TEST_F(OverlayTest, random_requests_on_a_kept_store) {
-  exercise(keep("top", fresh_store()), 600, 3);
+  exercise(keep("top", fresh_store()), 150, 3);
 }
 
 // Sector by sector over the image, never all of it: what was not written shows through.
