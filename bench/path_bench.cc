@@ -54,6 +54,8 @@ std::vector<Row> all_rows() {
   }
   const StackShape four = tower("passthrough", 4), high = tower("passthrough", 16);
   rows.push_back({"mixed", mixed});
+  rows.push_back({"null", tower("passthrough", 0)});
+  rows.push_back({"overlay-untouched", tower("overlay", 1)});
   rows.push_back({.name = "empty-own", .shape = empty, .bios = Bios::own});
   rows.push_back({.name = "passthrough-4-own", .shape = four, .bios = Bios::own});
   rows.push_back({.name = "empty-clone", .shape = empty, .bios = Bios::too_small});
@@ -186,6 +188,8 @@ nlohmann::json summary(const Results& results) {
        results.extra_instructions("passthrough-16", "passthrough-4") / 12},
       {"map_layer_ns_depth_1", results.extra_ns("linear-16", "linear-1") / 15},
       {"map_layer_instructions", results.extra_instructions("linear-16", "linear-1") / 15},
+      {"overlay_extra_ns_depth_32", results.extra_ns("overlay-untouched", "null", kDepth32)},
+      {"overlay_extra_instructions", results.extra_instructions("overlay-untouched", "null")},
       {"own_bio_extra_ns", results.extra_ns("empty-own", "empty")},
       {"own_bio_extra_instructions", results.extra_instructions("empty-own", "empty")},
       {"clone_extra_ns", results.extra_ns("empty-clone", "empty-own")},

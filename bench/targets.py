@@ -38,6 +38,8 @@ def path_targets(results: dict):
     for depth in (1, 32):
         yield Verdict(f"a passthrough step, both ways, depth {depth}",
                       sums[f"passthrough_step_ns_depth_{depth}"], 6, True, "ns")
+    yield Verdict("an untouched overlay, beyond the device alone, depth 32",
+                  sums["overlay_extra_ns_depth_32"], 15, True, "ns")
     # Counted over many requests and divided: what happens once in thousands is no layer's cost.
     yield Verdict("a map layer", round(sums["map_layer_instructions"], 2), 0, True,
                   "instructions")

@@ -78,6 +78,8 @@ Options conformance_options(const ClassInfo& info) {
   if (name == "mbr") return {.prepare = &prepare_mbr};
   if (name == "md") return md_options();
   if (name == "null") return {.parameters = {{"size", "1MiB"}}, .forgets = true};
+  // Over one disk all is in memory, over two some of it; its store forgets nothing that it keeps.
+  if (name == "overlay") return {.parameters = {{"memory", "256KiB"}}, .disks = {1, 2}};
   if (name == "write_log") return {.data_disks = 1};
   return {};
 }

@@ -26,6 +26,8 @@ class Model {
   Model(std::uint64_t size, std::uint64_t block) : bytes_(size), block_(block) {}
 
   const std::vector<std::byte>& bytes() const { return bytes_; }
+  // REQUIRES: of its size.
+  void start_with(const std::vector<std::byte>& bytes) { bytes_ = bytes; }
 
   // Reads, writes, discards and zeroes at random places, short and long; compares what is read.
   void exercise(Opened& device, std::uint64_t seed, int rounds) {

@@ -221,7 +221,9 @@ RandomStack::Node RandomStack::layer(unsigned depth, bool beneath_mirror) {
       case other: {
         const auto& names = plain_classes();
         if (names.empty()) continue;
-        return one(names[random_.below(names.size())], build(depth + 1, beneath_mirror));
+        const std::string& name = names[random_.below(names.size())];
+        if (forgets_ && name == "overlay") continue;  // It does not.
+        return one(name, build(depth + 1, beneath_mirror));
       }
       case kKinds:
         break;

@@ -18,6 +18,7 @@
   CLASS(memory)                       \
   CLASS(mirror)                       \
   CLASS(null)                         \
+  CLASS(overlay)                      \
   CLASS(passthrough)                  \
   CLASS(stats)                        \
   CLASS(stripe)                       \

@@ -54,6 +54,16 @@ void add_stack_options(CLI::App& verb, StackOptions& stack) {
       ->allow_extra_args(false);
   verb.add_flag("--insist", stack.insist,
                 "start arrays of which some data may be wrong, and which are refused without");
+  verb.add_option_function<std::string>(
+          "--overlay",
+          [&stack](const std::string& file) {
+            stack.overlay = file;
+            stack.write = true;
+          },
+          "write beside the images and never to them: to FILE, which keeps it (FILE.0, FILE.1, ... "
+          "where there are several images), else to memory")
+      ->option_text("[FILE]")
+      ->expected(0, 1);
   add_choice(verb, "--dispatch", stack.dispatch, kDispatches,
              "direct: in the caller's context (default); queued: a queue between all layers")
       ->group(kTravelGroup);
@@ -102,13 +112,17 @@ class CommandLine {
     app_.set_version_flag("--version", std::string("ashlar ") + kVersion, "which version this is");
     set_format(app_);
     app_.footer(
-        "Opening is read-only unless --write is given. Exit status: 0 fine, 1 failed, 2 wrong "
+        "Opening is read-only unless --write or --overlay is given. Exit status: 0 fine, 1 failed, "
+        "2 wrong "
         "usage.\n`ashlar VERB --help` has each verb's options and examples.");
     add_tree();
     add_sum();
     add_read();
     add_write();
     add_explain();
+    add_map();
+    add_diff();
+    add_commit();
     add_serve();
     add_control();
     add_md();
@@ -237,6 +251,49 @@ class CommandLine {
     verb.add_flag("--unmapped", explain_.stack.unmapped,
                   "as it is for callers whose memory is not mapped");
     verb.add_flag("--json", explain_.json, "for programs");
+  }
+
+  void add_map() {
+    CLI::App& verb = add_verb("map", "Which bytes of a device are in an overlay, and which below",
+                              map_, &run_map,
+                              "Examples:\n"
+                              "  ashlar map -a disk.img --overlay changes p1\n"
+                              "  ashlar map -a disk.img --overlay changes disk0 --json\n");
+    add_device(verb, map_.device);
+    verb.add_flag("--json", map_.json, "for programs");
+  }
+
+  void add_diff() {
+    CLI::App& verb =
+        add_verb("diff", "What differs from the images, by device and range", diff_, &run_diff,
+                 "Examples:\n"
+                 "  ashlar diff -a disk.img --overlay changes\n"
+                 "  ashlar diff -a disk.img p1 --overlay changes --json\n");
+    add_device(verb, diff_.device)->required(false);
+    verb.add_flag("--json", diff_.json, "for programs");
+    wants_overlay(verb, diff_.stack, "diff", "shows what is in");
+  }
+
+  void add_commit() {
+    CLI::App& verb = add_verb(
+        "commit", "What is in overlays, to their images", commit_, &run_commit,
+        "Where it is stopped in the middle it is to be run again; the overlay still has "
+        "everything\n"
+        "then. Afterwards the overlay is marked, and not opened any more.\n\n"
+        "Examples:\n"
+        "  ashlar commit -a disk.img --overlay changes\n"
+        "  ashlar commit -a a.img -a b.img --overlay changes      changes.0 and changes.1\n");
+    verb.add_flag("--json", commit_.json, "for programs");
+    wants_overlay(verb, commit_.stack, "commit", "applies");
+  }
+
+  static void wants_overlay(CLI::App& verb, StackOptions& stack, const char* name,
+                            const char* does) {
+    stack.make_overlay = false;
+    verb.parse_complete_callback([&stack, name, does] {
+      if (!stack.stacks.empty() || (stack.overlay && !stack.overlay->empty())) return;
+      throw CLI::ValidationError(name, fmt::format("{} an overlay: --overlay FILE", does));
+    });
   }
 
   void add_serve() {
@@ -398,6 +455,9 @@ class CommandLine {
   ReadOptions read_;
   WriteOptions write_;
   ExplainOptions explain_;
+  MapOptions map_;
+  DiffOptions diff_;
+  CommitOptions commit_;
   ServeOptions serve_;
   ControlOptions control_;
   MdCreateOptions md_create_;

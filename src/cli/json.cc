@@ -213,6 +213,42 @@ std::string md_guess_json(const md::Guesses& guesses, const std::vector<std::str
   return text_of({{"verdict", guesses.verdict}, {"facts", guesses.facts}, {"guesses", list}});
 }
 
+std::string map_json(const DeviceMap& map) {
+  Json runs = Json::array();
+  for (const StatusRun& each : map.runs) {
+    runs.push_back({{"offset", each.range.offset},
+                    {"length", each.range.length},
+                    {"status", to_string(each.status)}});
+  }
+  return text_of({{"device", map.device}, {"size", map.size_bytes}, {"runs", std::move(runs)}});
+}
+
+std::string diff_json(const std::vector<DeviceDiff>& diffs) {
+  Json devices = Json::array();
+  for (const DeviceDiff& diff : diffs) {
+    Json ranges = Json::array();
+    for (const Extent& each : diff.ranges) {
+      ranges.push_back({{"offset", each.offset}, {"length", each.length}});
+    }
+    devices.push_back({{"name", diff.device},
+                       {"size", diff.size_bytes},
+                       {"only_here", diff.only_here},
+                       {"ranges", std::move(ranges)}});
+  }
+  return text_of({{"devices", std::move(devices)}});
+}
+
+std::string commit_json(const std::vector<CommitFact>& facts) {
+  Json images = Json::array();
+  for (const CommitFact& each : facts) {
+    images.push_back({{"image", each.image},
+                      {"overlay", each.overlay},
+                      {"bytes", each.bytes},
+                      {"before", each.before}});
+  }
+  return text_of({{"images", std::move(images)}});
+}
+
 std::string classes_json(const std::vector<const ClassInfo*>& classes) {
   Json list = Json::array();
   for (const ClassInfo* each : classes) list.push_back(class_json(*each));

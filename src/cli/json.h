@@ -13,6 +13,9 @@
 //   md guess  {"verdict", "facts": [...], "guesses": [{confidence, level, layout, chunk,
 //   data_offset,
 //             component_size, order: [file, ...], evidence: [...], command}]}
+//   map      {"device", "size", "runs": [{offset, length, status}]}
+//   diff     {"devices": [{name, size, only_here, ranges: [{offset, length}]}]}
+//   commit   {"images": [{image, overlay, bytes, before}]}
 //   classes  {"classes": [{name, summary, consumers, tasted, parameters: [...]}]}
 //
 // Text that is no UTF-8 is repaired with U+FFFD, so that every page is valid JSON. Sizes are bytes.
@@ -22,6 +25,7 @@
 #include <vector>
 
 #include "cli/explanation.h"
+#include "cli/overlay_facts.h"
 #include "cli/sums.h"
 #include "md/create.h"
 #include "md/guess.h"
@@ -40,6 +44,9 @@ std::string md_create_json(const md::NewArray& array, const std::vector<std::str
 // With the command that would write superblocks for each guess.
 std::string md_guess_json(const md::Guesses& guesses, const std::vector<std::string>& files,
                           const std::vector<std::string>& commands);
+std::string map_json(const DeviceMap& map);
+std::string diff_json(const std::vector<DeviceDiff>& diffs);
+std::string commit_json(const std::vector<CommitFact>& facts);
 std::string classes_json(const std::vector<const ClassInfo*>& classes);
 
 }  // namespace ashlar::cli

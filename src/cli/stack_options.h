@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "node/node.h"
+#include "node/stack.h"
 
 namespace ashlar::cli {
 
@@ -20,8 +22,24 @@ struct StackOptions {
   Dispatch dispatch = Dispatch::direct;
   bool unmapped = false;  // payloads may lie in memory that is not mapped
 
+  // Every image is seen through an overlay: in a file, or a temporary one where it is empty.
+  std::optional<std::string> overlay;
+  bool make_overlay = true;       // where the file does not exist
+  bool without_overlays = false;  // of stack files either
+
   EngineOptions engine_options() const { return {.choice = engine}; }
 };
+
+// The images of the command line and of all stacks, in the order in which they are opened, each
+// with its overlay: FILE for the only one, FILE.0, FILE.1, ... for several.
+struct OpenSet {
+  std::vector<ImageOptions> images;
+  std::vector<StackDescription> stacks;
+
+  // Of everything.
+  std::vector<ImageOptions*> all();
+};
+Result<OpenSet> plan_stack(const StackOptions& options);
 
 // Opens all images, then all stacks, and tastes what is on them. Errors: the first of them.
 Result<std::unique_ptr<Node>> open_stack(const StackOptions& options);

@@ -55,6 +55,27 @@ struct ExplainOptions {
 };
 Result<int> run_explain(const ExplainOptions& options);
 
+struct MapOptions {
+  StackOptions stack;
+  std::string device;
+  bool json = false;
+};
+Result<int> run_map(const MapOptions& options);
+
+struct DiffOptions {
+  StackOptions stack;
+  std::string device;  // empty: all
+  bool json = false;
+};
+Result<int> run_diff(const DiffOptions& options);
+
+// REQUIRES: options.stack has an overlay for each image.
+struct CommitOptions {
+  StackOptions stack;
+  bool json = false;
+};
+Result<int> run_commit(const CommitOptions& options);
+
 struct ServeOptions {
   StackOptions stack;
   std::string device;                  // empty: all

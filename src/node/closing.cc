@@ -6,7 +6,6 @@
 #include "program/channel.h"
 #include "program/explain.h"
 #include "program/lane.h"
-#include "topology/keeps_dirty.h"
 
 namespace ashlar {
 namespace {
@@ -14,18 +13,17 @@ namespace {
 // A device that does not answer for so long keeps nobody from closing it.
 constexpr std::uint64_t kPatienceNs = 60'000'000'000;
 
-bool any_dirty(const Program& program) {
+bool some_wants_flush(const Program& program) {
   return std::any_of(program.infos.begin(), program.infos.end(), [](const StepInfo& info) {
-    if (info.kind != StepKind::geom || info.provider == nullptr) return false;
-    const auto* keeper = dynamic_cast<const KeepsDirty*>(&info.provider->geom->body());
-    return keeper != nullptr && keeper->dirty();
+    return info.kind == StepKind::geom && info.provider != nullptr &&
+           info.provider->geom->body().wants_flush();
   });
 }
 
 }  // namespace
 
 Result<void> flush_what_is_dirty(Lane& lane, const Program& program, const Provider& device) {
-  if (device.orphaned != Errc::ok || !any_dirty(program)) return {};
+  if (device.orphaned != Errc::ok || !some_wants_flush(program)) return {};
   const std::string& name = device.name;
   auto channel = Channel::open(lane, program, {.writable = true});
   if (!channel) return channel.error();

@@ -11,9 +11,9 @@ namespace ashlar {
 class Lane;
 
 // A user flushes before he closes. What one has left in a layer that keeps it (topology/
-// keeps_dirty.h) goes below all the same: a flush is sent down, and waited for. Does nothing where
-// nothing is dirty, or the device is gone. REQUIRES: what is below is still open for writing.
-// THREAD: the lane's. Errors: no_memory, timed_out, those of the device, with a sentence.
+// GeomBody::wants_flush) goes below all the same: a flush is sent down, and waited for. Does
+// nothing where nothing is dirty, or the device is gone. REQUIRES: what is below is still open for
+// writing. THREAD: the lane's. Errors: no_memory, timed_out, those of the device, with a sentence.
 Result<void> flush_what_is_dirty(Lane& lane, const Program& program, const Provider& device);
 
 }  // namespace ashlar

@@ -86,15 +86,20 @@ Node::~Node() {
 Result<Provider*> Node::add_image(const ImageOptions& options) {
   const std::lock_guard lock(control_);
   const std::string name = options.name.empty() ? fmt::format("disk{}", images_) : options.name;
+  auto disk = options.overlay ? make_overlaid(options, name) : make_image(options, name);
+  if (!disk) return disk;
+  ++images_;
+  if (options.taste) taste_from(**disk);
+  return disk;
+}
+
+Result<Provider*> Node::make_image(const ImageOptions& options, const std::string& name) {
   ParameterTexts parameters = {{"path", options.path}};
   if (!options_.writable || options.read_only) parameters["read_only"] = "true";
   if (!options_.direct) parameters["direct"] = "off";
   auto geom = make_geom("file", {name, {}, std::move(parameters)});
   if (!geom) return geom.error();
-  ++images_;
-  Provider& disk = *(*geom)->providers().front();
-  if (options.taste) taste_from(disk);
-  return &disk;
+  return (*geom)->providers().front().get();
 }
 
 Result<const ClassInfo*> Node::class_of(std::string_view name) const {

@@ -27,6 +27,13 @@ namespace ashlar {
 class Caretaker;          // node/caretaker.h
 struct StackDescription;  // node/stack.h
 
+// An image is seen through an overlay: what is written to it stays beside it.
+struct OverlayOptions {
+  std::string file{};    // keeps it; empty: it ends with the node
+  bool create = true;    // makes the file where there is none
+  std::string memory{};  // a temporary one's parameter; empty: its default
+};
+
 struct NodeOptions {
   bool writable = false;  // images may be opened for writing
   bool direct = true;     // O_DIRECT where the file allows it
@@ -45,6 +52,8 @@ struct ImageOptions {
   std::string name{};      // empty: disk0, disk1, ...
   bool read_only = false;  // even in a writable node
   bool taste = true;
+  // The device of the image's name is the overlay; the image itself is NAME.image, and only read.
+  std::optional<OverlayOptions> overlay{};
 };
 
 // What tasting did not like, and about which device.
@@ -148,6 +157,12 @@ class Node final : private TopologyListener {
 
   Result<const ClassInfo*> class_of(std::string_view name) const;
   Result<Geom*> make_geom(std::string_view class_name, CreateRequest request);
+  Result<Provider*> make_image(const ImageOptions& options, const std::string& name);
+  // node/image_overlay.cc
+  Result<Provider*> make_overlaid(const ImageOptions& options, const std::string& name);
+  Result<Provider*> make_store(Provider& image, const OverlayOptions& options,
+                               const std::string& name);
+  Result<void> make_overlay_file(Provider& image, const std::string& path);
   Result<std::unique_ptr<Device>> open_locked(Provider& provider, const OpenOptions& options);
   // node/found.cc
   void taste_from(Provider& first);

@@ -89,9 +89,9 @@ Result<void> DeviceReader::read(std::uint64_t offset, ByteSpan into) {
                       provider_.name, into.size(), offset);
   }
   spent_bytes_ += into.size();
-  if (spent_bytes_ > kTasteBudgetBytes) {
+  if (spent_bytes_ > budget_bytes_) {
     return make_error(Errc::invalid, "{}: its metadata asks for more than {} of reads",
-                      provider_.name, format_bytes(kTasteBudgetBytes));
+                      provider_.name, format_bytes(budget_bytes_));
   }
   if (channel_ == nullptr) {
     if (auto opened = open(); !opened) return opened;

@@ -20,6 +20,7 @@ class DeviceReader final : public TasteReader {
   ~DeviceReader() override;
 
   Result<void> read(std::uint64_t offset, ByteSpan into) override;
+  void allow(std::uint64_t bytes) override { budget_bytes_ += bytes; }
   std::uint64_t size_bytes() const override { return provider_.size_bytes; }
   std::uint32_t block_size_bytes() const override { return provider_.limits.block_bytes; }
   const std::string& name() const override { return provider_.name; }
@@ -39,6 +40,7 @@ class DeviceReader final : public TasteReader {
   std::unique_ptr<Program> program_;
   std::unique_ptr<Channel> channel_;
   std::uint64_t spent_bytes_ = 0;
+  std::uint64_t budget_bytes_ = kTasteBudgetBytes;
   bool silent_ = false;  // it did not answer in time, and is not asked again
   std::uint64_t window_offset_ = 0;
   std::uint64_t window_length_ = 0;

@@ -66,6 +66,11 @@ Result<StackGeom> geom_of(const toml::table& table, const std::string& path) {
   return geom;
 }
 
+std::string beside(const std::string& directory, const std::string& path) {
+  const std::filesystem::path file(path);
+  return file.is_relative() ? (std::filesystem::path(directory) / file).string() : path;
+}
+
 Result<ImageOptions> image_of(const toml::table& table, const std::string& path,
                               const std::string& directory) {
   ImageOptions image;
@@ -80,14 +85,18 @@ Result<ImageOptions> image_of(const toml::table& table, const std::string& path,
       image.read_only = *text == "true";
     } else if (name == "taste" && value.is_boolean()) {
       image.taste = *text == "true";
+    } else if (name == "overlay" && value.is_boolean()) {
+      if (*text == "true") image.overlay = OverlayOptions{};
+    } else if (name == "overlay" && value.is_string()) {
+      image.overlay = OverlayOptions{.file = beside(directory, *text)};
     } else {
-      return wrong(path, value.source(),
-                   fmt::format("an image takes path, name, read_only and taste, not '{}'", name));
+      return wrong(
+          path, value.source(),
+          fmt::format("an image takes path, name, read_only, taste and overlay, not '{}'", name));
     }
   }
   if (image.path.empty()) return wrong(path, table.source(), "an image needs a path");
-  const std::filesystem::path file(image.path);
-  if (file.is_relative()) image.path = (std::filesystem::path(directory) / file).string();
+  image.path = beside(directory, image.path);
   return image;
 }
 

@@ -3,6 +3,7 @@
 //   [[image]]
 //   path = "a.img"
 //   name = "disk0"             # optional
+//   overlay = "disk0.changes"  # optional: a file, or true: changes are kept apart from the image
 //
 //   [[geom]]
 //   name = "fast"

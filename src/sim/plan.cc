@@ -10,6 +10,7 @@
 #include <array>
 
 #include "class/list.h"
+#include "class/overlay/store_format.h"
 #include "sim/disk_class.h"
 
 namespace ashlar::sim {
@@ -21,6 +22,8 @@ constexpr unsigned kMostMirrors = 2;  // over one another: each leg of each is l
 // What no partition reaches: room for the tables at both ends.
 constexpr std::uint64_t kMarginBytes = 16 * kKiB;
 constexpr std::uint64_t kUnitBytes = 4 * kKiB;
+// Of a kept overlay's map: room for all that a run does, and for what its lives leave behind.
+constexpr std::uint64_t kMapSlots = 64;
 
 // Reads the medium of a disk, for tasting.
 class MediumReader final : public TasteReader {
@@ -146,7 +149,7 @@ std::vector<Plan::NodePtr> Plan::several(std::uint64_t most, unsigned depth) {
 }
 
 Plan::NodePtr Plan::layer(unsigned depth) {
-  switch (random_.below(12)) {
+  switch (random_.below(13)) {
     case 0:
       return one("passthrough", build(depth + 1));
     case 1:
@@ -166,6 +169,8 @@ Plan::NodePtr Plan::layer(unsigned depth) {
     case 8:
     case 9:
       return cached(build(depth + 1));
+    case 10:
+      return overlaid();
     default:
       return mirrors_above_ < kMostMirrors ? mirrored(depth) : striped(depth);
   }
@@ -220,6 +225,24 @@ void Plan::clear_logs() {
     std::fill_n(each.disk->medium().begin(), each.disk->options().sector_bytes, std::byte{0});
     each.disk->settle();
   }
+}
+
+// A disk that nobody writes to, and a store that keeps what is written. Where disks lie it would
+// rightly be refused after a cut, which is no stack to look at.
+Plan::NodePtr Plan::overlaid() {
+  std::vector<NodePtr> both;
+  both.push_back(disk((1 + random_.below(16)) * kUnitBytes));
+  if (setting_ != FaultSetting::honest) return std::move(both.front());
+  const std::uint64_t size = both.front()->size_bytes;
+  MediumReader base(*disks_[both.front()->disk], both.front()->name);
+  auto header = overlay::make_header(
+      size, {}, [&](std::uint64_t offset, ByteSpan into) { return base.read(offset, into); });
+  header.value().slots = kMapSlots;
+  both.push_back(disk(header->size_bytes()));
+  Disk& store = *disks_[both.back()->disk];
+  put_header(*header, store.medium().first(overlay::kPageBytes));
+  store.settle();
+  return many("overlay", std::move(both), {{"keep", "true"}});
 }
 
 // Two disks, and the second half of the one before the first half of the other.
@@ -289,7 +312,14 @@ Provider& Plan::make_over(PlanNode& node, std::vector<Provider*> over) {
   } else {
     const ClassInfo* info = find_(node.class_name);
     ASHLAR_ASSERT(info != nullptr);
+    // An overlay reads what it has on its disks.
+    if (node.class_name == "overlay") {
+      topology_->set_reader_factory([](Provider& below) {
+        return std::make_unique<MediumReader>(disk_of(*below.geom), below.name);
+      });
+    }
     auto geom = topology_->create(*info, {node.name, std::move(over), node.parameters});
+    topology_->set_reader_factory({});
     provider = geom.value()->providers().front().get();
   }
   node.geom = provider->geom;

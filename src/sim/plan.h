@@ -101,6 +101,7 @@ class Plan {
   NodePtr window(NodePtr below);
   NodePtr swapped_halves(unsigned depth);
   NodePtr logged(unsigned depth);
+  NodePtr overlaid();
   NodePtr striped(unsigned depth);
   NodePtr mirrored(unsigned depth);
   NodePtr disk(std::uint64_t size_bytes);

@@ -6,9 +6,11 @@
 namespace ashlar {
 namespace {
 
-// What a geom with these uses of all its providers asks of each consumer.
-Access wanted_below(const Geom& geom, Access above) {
+// What a geom with these uses of all its providers asks of a consumer of it.
+Access wanted_below(const Consumer& consumer, Access above) {
+  const Geom& geom = *consumer.geom;
   Access below = above;
+  if (geom.only_reads(consumer)) below = {above.read + above.write, 0, above.exclusive};
   const bool open = above.read > 0 || above.write > 0;
   if (geom.facts().claims_consumers && open) below.exclusive = std::max(below.exclusive, 1);
   return below;
@@ -33,6 +35,7 @@ const Provider& read_only_below(const Provider& provider) {
     lower = false;
     for (const auto& each : culprit->geom->consumers()) {
       if (each->provider == nullptr || !each->provider->read_only) continue;
+      if (culprit->geom->only_reads(*each)) continue;
       culprit = each->provider;
       lower = true;
       break;
@@ -68,8 +71,8 @@ void AccessPlan::follow_down(std::deque<Provider*> reached) {
     Geom& geom = *provider.geom;
     Access above;
     for (const auto& each : geom.providers()) above = above + planned_sum(*each);
-    const Access below = wanted_below(geom, above);
     for (const auto& each : geom.consumers()) {
+      const Access below = wanted_below(*each, above);
       if (each->provider == nullptr || planned(*each) == below) continue;
       planned_[each.get()] = below;
       reached.push_back(each->provider);

@@ -48,6 +48,9 @@ struct ClassFacts {
   // Takes an exclusive hold of its consumers while one of its providers is open, so that nobody
   // writes below an open partition, stripe or mirror.
   bool claims_consumers = true;
+  // The first so many consumers are only ever read: who opens the geom's device for writing opens
+  // them for reading, and they may be read-only.
+  std::uint32_t only_read = 0;
   // Further consumers may join a running geom, and leave it: on_consumer_added,
   // on_consumer_removed.
   bool consumers_join = false;
@@ -76,6 +79,13 @@ struct ProviderPlan {
 struct ConsumerByte {
   std::uint32_t consumer = 0;
   std::uint64_t offset = 0;
+};
+
+// Bytes of a device that a layer keeps itself, or does not.
+struct OwnRun {
+  std::uint64_t length = 0;  // bytes that are alike
+  bool own = false;          // they are not those below
+  bool zeroes = false;       // and are zeros
 };
 
 // What a class may look at while a geom of it is made or changed.
@@ -165,6 +175,17 @@ class GeomBody {
     for (std::uint32_t i = 0; i < consumers; ++i) all.push_back({i, offset});
     return all;
   }
+
+  // For a layer that keeps changes of its consumer 0 beside it (`only_read`): from byte `offset` of
+  // its provider on, at most to `end`. Nothing: it is no such layer. THREAD: any.
+  virtual std::optional<OwnRun> own_run(std::uint64_t /*offset*/, std::uint64_t /*end*/) const {
+    return std::nullopt;
+  }
+
+  // What was written and acknowledged would be lost if the process ended now, without any crash, or
+  // what is below says that somebody is writing: whoever closes a device over it that was open for
+  // writing flushes it, with kQuiet. THREAD: any.
+  virtual bool wants_flush() const { return false; }
 
   // The consumer that has the same bytes at the same places as this geom's only provider, so that
   // the geom may be put in above a device that is in use, and taken out again. Nothing: none has.

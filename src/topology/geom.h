@@ -103,6 +103,7 @@ class Geom {
 
   const ClassInfo& info() const { return info_; }
   const ClassFacts& facts() const { return *info_.facts; }
+  bool only_reads(const Consumer& consumer) const { return consumer.index < facts().only_read; }
   const std::string& name() const { return name_; }
   GeomBody& body() { return *body_; }
   const GeomBody& body() const { return *body_; }

@@ -155,7 +155,7 @@ void Surgery::restack() {
       if (!changed_.contains(each.get())) continue;
       each->read_only = each->read_only_itself;
       for (const auto& consumer : geom->consumers()) {
-        if (consumer->provider == nullptr) continue;
+        if (consumer->provider == nullptr || geom->only_reads(*consumer)) continue;
         each->read_only = each->read_only || consumer->provider->read_only;
       }
       each->limits = stacked_limits(*geom, *each);

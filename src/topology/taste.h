@@ -36,6 +36,10 @@ class TasteReader {
   virtual std::uint32_t block_size_bytes() const = 0;  // the device's own; a hint for sector size
   virtual const std::string& name() const = 0;         // for messages: "disk0"
 
+  // So many bytes more may be read: for a class that was not found but asked for, and has much on
+  // the device that is its own.
+  virtual void allow(std::uint64_t /*bytes*/) {}
+
   // Null where the device is not a partition.
   const PartitionFacts* partition() const { return partition_; }
   // `facts` outlives the reader.

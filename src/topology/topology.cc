@@ -248,6 +248,7 @@ Result<Geom*> Topology::adopt(const ClassInfo& info, CreateRequest request, Geom
     provider->partition = std::move(each.partition);
     provider->read_only = provider->read_only_itself = each.read_only;
     for (const auto& consumer : geom->consumers_) {
+      if (geom->only_reads(*consumer)) continue;
       provider->read_only = provider->read_only || consumer->provider->read_only;
     }
     provider->limits = stacked_limits(*geom, *provider);

@@ -13,7 +13,6 @@
 
 #include "class/cache/job.h"
 #include "program/split.h"
-#include "topology/keeps_dirty.h"
 #include "topology/step_class.h"
 
 namespace ashlar::cache_layer {
@@ -25,7 +24,7 @@ struct LayerOptions {
   std::uint64_t read_ahead_bytes = 0;
 };
 
-class Layer final : public StepClass<Layer, CachePad>, public KeepsDirty {
+class Layer final : public StepClass<Layer, CachePad> {
  public:
   using Local = cache_layer::Local;
   // The least number of blocks that a cache has: half of them dirty, and a job of a few pins.
@@ -51,7 +50,7 @@ class Layer final : public StepClass<Layer, CachePad>, public KeepsDirty {
   void on_gone(std::uint32_t) noexcept override { gone_.store(true, std::memory_order_relaxed); }
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override;
   std::vector<std::pair<std::string, std::string>> status() const override;
-  bool dirty() const noexcept override { return cache_->dirty() != 0; }
+  bool wants_flush() const override { return cache_->dirty() != 0; }
 
  private:
   // Of a child: which of Job::errors are its.

@@ -28,7 +28,6 @@
 #include "class/md/copies_pad.h"
 #include "program/lookup.h"
 #include "program/split.h"
-#include "topology/keeps_dirty.h"
 #include "topology/step_class.h"
 
 namespace ashlar {
@@ -39,7 +38,6 @@ using Choice = CopyChoice;
 
 template <typename Layout>
 class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
-                          public KeepsDirty,
                           private MdRecorder::Dropper {
  public:
   using Local = CorrectionGate::Local;
@@ -126,7 +124,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     return lines;
   }
 
-  bool dirty() const noexcept override { return recorder_.keeps() && recorder_.dirty(); }
+  bool wants_flush() const override { return recorder_.keeps() && recorder_.dirty(); }
 
   Verdict on_request(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     pad.entered = pad.cancelled = pad.torn = false;

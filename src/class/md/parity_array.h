@@ -29,7 +29,6 @@
 #include "class/md/row_work.h"
 #include "program/local.h"
 #include "program/split.h"
-#include "topology/keeps_dirty.h"
 #include "topology/step_class.h"
 
 namespace ashlar {
@@ -93,7 +92,6 @@ class ParityLocal final : public MdLocal {
 };
 
 class ParityArray final : public StepClass<ParityArray, ParityPad>,
-                          public KeepsDirty,
                           private MdRecorder::Dropper,
                           private Upkeep {
  public:
@@ -119,7 +117,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
     return std::make_unique<Local>(layout_, locals_, cx);
   }
   Upkeep* upkeep() override { return this; }
-  bool dirty() const noexcept override { return recorder_.keeps() && recorder_.dirty(); }
+  bool wants_flush() const override { return recorder_.keeps() && recorder_.dirty(); }
 
   Verdict on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict on_complete(Bio& bio, ParityPad& pad, Context& cx) noexcept;
