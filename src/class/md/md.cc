@@ -38,6 +38,7 @@ constexpr ClassFacts kFacts = {
     .payload = PayloadUse::bytes,
     .parameters = kParameters,
     .tidies_up = true,
+    .consumers_join = true,
 };
 
 // Devices as candidates, numbered as the consumers.

@@ -56,8 +56,11 @@ md::Answer MdRecorder::ask_keeper(const MdRecordPad& pad, md::Keeper::Waiter& wa
       return keeper_->begin_write(pad.range, waiter);
     case MdRecordPad::Stage::leave:
       return keeper_->settle_failures(waiter);
-    case MdRecordPad::Stage::clean:
-      return keeper_->begin_clean(waiter);
+    case MdRecordPad::Stage::clean: {
+      const md::Answer answer = keeper_->begin_clean(waiter);
+      // Somebody writes, and will leave it clean.
+      return answer == md::Answer::busy ? keeper_->checkpoint(waiter) : answer;
+    }
   }
   return md::Answer::lost;
 }
@@ -80,8 +83,7 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
     return Verdict::held();
   }
   std::destroy_at(&wait);
-  // Busy: somebody writes, and will leave it clean.
-  if (answer == md::Answer::open || answer == md::Answer::busy) return std::nullopt;
+  if (answer == md::Answer::open) return std::nullopt;
   if (answer == md::Answer::record) {
     pad.records = true;
     bio.shielded = true;
