@@ -47,6 +47,8 @@ class OpSet {
 
   static constexpr OpSet all() { return OpSet(0x9fu); }
   static constexpr OpSet read_only() { return OpSet().with(Op::read).with(Op::flush); }
+  // What may arrive at a device that is not to be written: a repair then is a check.
+  static constexpr OpSet unwritten() { return read_only().with(Op::repair); }
 
  private:
   static constexpr unsigned kFuaBit = 0x80;

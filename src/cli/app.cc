@@ -318,6 +318,93 @@ class CommandLine {
     verb.add_option("--control", serve_.control,
                     "a socket at which `ashlar control` may change the stack meanwhile")
         ->option_text("PATH");
+    verb.add_flag_callback(
+        "--no-upkeep", [this] { serve_.upkeep = false; },
+        "no resync or recovery of arrays that clients write to");
+    verb.add_option("--upkeep-share", serve_.stack.upkeep_share,
+                    "percent of the time that those take beside requests of clients; 20")
+        ->option_text("PERCENT")
+        ->check(CLI::Range(1u, 100u));
+  }
+
+  // A verb with verbs of its own.
+  void add_md() {
+    CLI::App* md =
+        app_.add_subcommand(
+                "md", "Linux md arrays: make, check, repair and resync them, guess what one was")
+            ->group(kVerbGroup);
+    md->require_subcommand(1);
+    md->footer("`ashlar md VERB --help` has the options of each.\n");
+    add_md_create(*md);
+    add_md_guess(*md);
+    using Work = UpkeepOptions::Work;
+    add_md_upkeep(*md, "check", "Reads all of an array, and counts what does not fit", Work::check,
+                  md_check_);
+    add_md_upkeep(*md, "repair", "The same, and makes it right", Work::repair, md_repair_);
+    add_md_upkeep(*md, "resync", "What is due: resync after an unclean stop, recovery", Work::due,
+                  md_resync_);
+    add_md_member(*md, "add", "An image takes an empty place, and is filled", &run_md_add, md_add_);
+    add_md_member(*md, "fail", "A member is used no more, and the others say so", &run_md_fail,
+                  md_fail_);
+  }
+
+  CLI::App& add_md_verb(CLI::App& md, const std::string& name, const char* help,
+                        StackOptions& stack, std::string& array, bool& json) {
+    CLI::App* verb = md.add_subcommand(name, help);
+    add_stack_options(*verb, stack);
+    verb->add_option("ARRAY", array, "the array's device, as `ashlar tree` names it")
+        ->option_text("")
+        ->required();
+    verb->add_option("IMAGES", md_images_, "its members; the same as with -a")->option_text("...");
+    verb->add_flag("--json", json, "for programs");
+    return *verb;
+  }
+
+  void take_md_images(StackOptions& stack) {
+    stack.images.insert(stack.images.end(), md_images_.begin(), md_images_.end());
+    stack_ = &stack;
+  }
+
+  static void want_write(const std::string& name, const StackOptions& stack) {
+    if (stack.write) return;
+    throw CLI::ValidationError(name, "changes what is on disks, and wants --write for it");
+  }
+
+  void add_md_upkeep(CLI::App& md, const std::string& name, const char* help,
+                     UpkeepOptions::Work work, MdUpkeepOptions& options) {
+    CLI::App& verb = add_md_verb(md, name, help, options.stack, options.array, options.json);
+    options.work = work;
+    const bool writes = work != UpkeepOptions::Work::check;
+    if (writes) add_write_flag(verb, options.stack, "yes, change what is on the members");
+    verb.footer(fmt::format(
+        "{}Ctrl-C stops; {}\n\nExamples:\n  ashlar md {} data a.img b.img c.img{}\n",
+        writes ? "" : "Exit status: 0 where all fits, 1 where something does not or failed.\n",
+        writes ? "what is due goes on later from where it was." : "nothing is written.", name,
+        writes ? " --write" : ""));
+    verb.callback([this, &options, name, writes] {
+      if (writes) want_write(name, options.stack);
+      take_md_images(options.stack);
+      verb_ = [&options] { return run_md_upkeep(options); };
+    });
+  }
+
+  void add_md_member(CLI::App& md, const std::string& name, const char* help,
+                     Result<int> (*act)(const MdMemberOptions&), MdMemberOptions& options) {
+    CLI::App& verb = add_md_verb(md, name, help, options.stack, options.array, options.json);
+    const bool adds = name == "add";
+    verb.add_option("--member", options.member,
+                    adds ? "the image that joins" : "the member's device, such as disk1")
+        ->option_text(adds ? "IMAGE" : "DEVICE")
+        ->required();
+    if (adds) verb.add_flag("--force", options.force, "whatever the image holds is lost");
+    add_write_flag(verb, options.stack, "yes, change what is on the members");
+    verb.footer(fmt::format("Examples:\n  ashlar md {} data a.img b.img --member {} --write\n",
+                            name, adds ? "new.img" : "disk1"));
+    verb.callback([this, &options, name, act] {
+      want_write(name, options.stack);
+      take_md_images(options.stack);
+      verb_ = [&options, act] { return act(options); };
+    });
   }
 
   void add_control() {
@@ -338,16 +425,6 @@ class CommandLine {
         ->required();
     verb->add_flag("--json", control_.json, "for programs; most answers are JSON anyway");
     verb->callback([this] { verb_ = [this] { return run_control(control_); }; });
-  }
-
-  // A verb with verbs of its own.
-  void add_md() {
-    CLI::App* md = app_.add_subcommand("md", "Linux md arrays: make one, or find out what one was")
-                       ->group(kVerbGroup);
-    md->require_subcommand(1);
-    md->footer("`ashlar md VERB --help` has the options of each.\n");
-    add_md_create(*md);
-    add_md_guess(*md);
   }
 
   void add_md_guess(CLI::App& md) {
@@ -463,6 +540,12 @@ class CommandLine {
   MdCreateOptions md_create_;
   MdGuessOptions md_guess_;
   ClassesOptions classes_;
+  MdUpkeepOptions md_check_;
+  MdUpkeepOptions md_repair_;
+  MdUpkeepOptions md_resync_;
+  MdMemberOptions md_add_;
+  MdMemberOptions md_fail_;
+  std::vector<std::string> md_images_;
 };
 
 }  // namespace

@@ -122,8 +122,10 @@ Answer replace(Node& node, Request& request) {
 Answer add_leg(Node& node, Request& request) {
   const std::string geom = request.text("geom");
   const std::string device = request.text("device");
+  const ParameterTexts parameters = request.parameters();
   if (auto fine = request.check(); !fine) return fine.error();
-  auto place = node.add_leg(geom, device);
+  const auto force = parameters.find("force");
+  auto place = node.add_leg(geom, device, force != parameters.end() && force->second == "true");
   if (!place) return place.error();
   return json{{"leg", *place}};
 }
@@ -179,6 +181,41 @@ Answer count(Node& node, Request& request) {
   return plain(node.count(device, {.layers = wish == "on"}));
 }
 
+Answer upkeep(Node& node, Request& request) {
+  const std::string geom = request.text("geom");
+  if (auto fine = request.check(); !fine) return fine.error();
+  auto status = node.upkeep(geom);
+  if (!status) return status.error();
+  return json::parse(upkeep_json(geom, *status));
+}
+
+Answer start_upkeep(Node& node, Request& request) {
+  const std::string geom = request.text("geom");
+  const std::string work = request.text("work");
+  const ParameterTexts parameters = request.parameters();
+  if (auto fine = request.check(); !fine) return fine.error();
+  UpkeepOptions options;
+  if (work == "check") options.work = UpkeepOptions::Work::check;
+  if (work == "repair") options.work = UpkeepOptions::Work::repair;
+  if (options.work == UpkeepOptions::Work::due && work != "due") {
+    return make_error(Errc::invalid, "'work' is 'due', 'check' or 'repair', not '{}'", work);
+  }
+  if (const auto share = parameters.find("share"); share != parameters.end()) {
+    const char* const end = share->second.data() + share->second.size();
+    const auto read = std::from_chars(share->second.data(), end, options.share_percent);
+    if (read.ec != std::errc() || read.ptr != end) {
+      return make_error(Errc::invalid, "'share' is a number of percent, not '{}'", share->second);
+    }
+  }
+  return plain(node.start_upkeep(geom, options));
+}
+
+Answer stop_upkeep(Node& node, Request& request) {
+  const std::string geom = request.text("geom");
+  if (auto fine = request.check(); !fine) return fine.error();
+  return plain(node.stop_upkeep(geom));
+}
+
 // The most that makes sense: at a million requests a second, one time in a second.
 constexpr std::uint64_t kMostSampled = 1 << 20;
 
@@ -216,8 +253,14 @@ constexpr std::array kCommands = {
     Command{"add", "path ...", "open an image; a second word names it", &add},
     Command{"close", "device", "close an image or another geom that nobody uses", &close},
     Command{"rescan", "device", "look at the size of a file again", &rescan},
-    Command{"add-leg", "geom device", "a device joins a mirror, and is copied to", &add_leg},
-    Command{"remove-leg", "geom device", "a device leaves a mirror", &remove_leg},
+    Command{"add-leg", "geom device ...", "a device joins a mirror or an array, and is filled",
+            &add_leg},
+    Command{"remove-leg", "geom device", "a device leaves a mirror or an array", &remove_leg},
+    Command{"upkeep", "geom", "what is done on an array beside requests, and how far it is",
+            &upkeep},
+    Command{"start-upkeep", "geom work ...", "due, check or repair; share=PERCENT", &start_upkeep},
+    Command{"stop-upkeep", "geom", "stop that; what is due goes on when it is started again",
+            &stop_upkeep},
     Command{"counters", "", "requests of every device and caller, and what more is counted",
             &counters},
     Command{"count", "device switch", "counts by layer and operation: on or off", &count},

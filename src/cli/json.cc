@@ -249,6 +249,19 @@ std::string commit_json(const std::vector<CommitFact>& facts) {
   return text_of({{"images", std::move(images)}});
 }
 
+std::string upkeep_json(const std::string& array, const UpkeepStatus& status) {
+  return text_of({{"array", array},
+                  {"work", status.work},
+                  {"state", to_string(status.state)},
+                  {"done", status.done_bytes},
+                  {"total", status.total_bytes},
+                  {"rate", status.bytes_per_second},
+                  {"mismatches", status.mismatches},
+                  {"unread", status.unread_bytes},
+                  {"works", status.works},
+                  {"problem", status.problem}});
+}
+
 std::string classes_json(const std::vector<const ClassInfo*>& classes) {
   Json list = Json::array();
   for (const ClassInfo* each : classes) list.push_back(class_json(*each));

@@ -16,6 +16,8 @@
 //   map      {"device", "size", "runs": [{offset, length, status}]}
 //   diff     {"devices": [{name, size, only_here, ranges: [{offset, length}]}]}
 //   commit   {"images": [{image, overlay, bytes, before}]}
+//   md       {"array", "work", "state", "done", "total", "rate", "mismatches", "unread", "works",
+//   check... "problem"}; mismatches are sectors of 512 bytes
 //   classes  {"classes": [{name, summary, consumers, tasted, parameters: [...]}]}
 //
 // Text that is no UTF-8 is repaired with U+FFFD, so that every page is valid JSON. Sizes are bytes.
@@ -47,6 +49,7 @@ std::string md_guess_json(const md::Guesses& guesses, const std::vector<std::str
 std::string map_json(const DeviceMap& map);
 std::string diff_json(const std::vector<DeviceDiff>& diffs);
 std::string commit_json(const std::vector<CommitFact>& facts);
+std::string upkeep_json(const std::string& array, const UpkeepStatus& status);
 std::string classes_json(const std::vector<const ClassInfo*>& classes);
 
 }  // namespace ashlar::cli

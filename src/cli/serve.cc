@@ -1,8 +1,7 @@
 // `ashlar serve`: devices over NBD, until a signal.
-#include <signal.h>
-
 #include "cli/app.h"
 #include "cli/control_server.h"
+#include "cli/end_signals.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "export/nbd/exports.h"
@@ -10,31 +9,6 @@
 
 namespace ashlar::cli {
 namespace {
-
-// Signals that end the server. Blocked in every thread from before the first one starts, so that
-// they wait for wait_for() and interrupt nothing.
-class EndSignals {
- public:
-  EndSignals() {
-    sigemptyset(&set_);
-    for (const int each : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, each);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
-  }
-  // From here on a second signal ends the process at once.
-  ~EndSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  EndSignals(const EndSignals&) = delete;
-  EndSignals& operator=(const EndSignals&) = delete;
-
-  void wait_for() {
-    int number = 0;
-    while (sigwait(&set_, &number) != 0) {
-    }
-  }
-
- private:
-  sigset_t set_;
-  sigset_t before_;
-};
 
 std::string greeting(const nbd::Exports& exports, bool write) {
   const auto names = exports.names();
@@ -46,7 +20,9 @@ std::string greeting(const nbd::Exports& exports, bool write) {
 
 Result<int> run_serve(const ServeOptions& options) {
   std::optional<EndSignals> signals(std::in_place);
-  auto node = open_stack(options.stack);
+  StackOptions stack = options.stack;
+  stack.look_after = stack.write && options.upkeep;
+  auto node = open_stack(stack);
   if (!node) return node.error();
   auto exports = nbd::Exports::create(
       **node,

@@ -41,6 +41,8 @@ Result<std::unique_ptr<Node>> open_stack(const StackOptions& options) {
   auto node = Node::create({.writable = options.write,
                             .direct = options.direct,
                             .insist = options.insist,
+                            .look_after = options.look_after,
+                            .upkeep = {.share_percent = options.upkeep_share},
                             .engine = options.engine_options()});
   if (!node) return node.error();
   for (const ImageOptions& each : set->images) {

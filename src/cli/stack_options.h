@@ -18,6 +18,9 @@ struct StackOptions {
   bool write = false;               // images may be written to
   bool insist = false;              // arrays are started although data may be wrong
   bool direct = true;               // O_DIRECT where a file allows it
+  // What is due on arrays is done once something over them is open for writing.
+  bool look_after = false;
+  unsigned upkeep_share = UpkeepOptions::kDefaultShare;  // percent of the time
   EngineChoice engine = EngineChoice::automatic;
   Dispatch dispatch = Dispatch::direct;
   bool unmapped = false;  // payloads may lie in memory that is not mapped

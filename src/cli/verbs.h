@@ -82,6 +82,7 @@ struct ServeOptions {
   std::vector<std::string> addresses;  // "unix:PATH", "HOST:PORT"
   unsigned lanes = 0;                  // threads; 0: one for each processor
   std::string control;                 // path of the control socket; empty: none
+  bool upkeep = true;                  // of arrays that clients write to: what is due is done
 };
 // Serves until SIGINT, SIGTERM or SIGHUP, then answers what is under way.
 Result<int> run_serve(const ServeOptions& options);
@@ -119,6 +120,29 @@ struct MdGuessOptions {
 };
 // Reads only. kFine also where nothing can be told: that is an answer.
 Result<int> run_md_guess(const MdGuessOptions& options);
+
+// REQUIRES: options.stack.write, but for a check.
+struct MdUpkeepOptions {
+  StackOptions stack;
+  std::string array;  // its device's name
+  UpkeepOptions::Work work = UpkeepOptions::Work::due;
+  bool json = false;
+};
+// Until it is done, or a signal. Answers kFailed too where a check has found something.
+Result<int> run_md_upkeep(const MdUpkeepOptions& options);
+
+// REQUIRES: options.stack.write.
+struct MdMemberOptions {
+  StackOptions stack;
+  std::string array;
+  std::string member;  // add: an image; fail: a device
+  bool force = false;  // whatever the image holds
+  bool json = false;
+};
+// The image takes an empty place, and is filled.
+Result<int> run_md_add(const MdMemberOptions& options);
+// A member is not used any more, and the others say so.
+Result<int> run_md_fail(const MdMemberOptions& options);
 
 struct ClassesOptions {
   std::string name;  // empty: all

@@ -296,10 +296,16 @@ void Keeper::member_recovered(std::uint32_t role) noexcept {
   checkpoint_due_ = true;
 }
 
-Result<std::uint32_t> Keeper::add_device(KeeperDevice device) {
+Result<void> Keeper::fits(const KeeperDevice& device) const {
+  const MutexLock lock(mutex_);
+  return members_.fits(device, bitmap_ ? bitmap_->header().total_bytes() : 0);
+}
+
+Result<std::uint32_t> Keeper::add_device(KeeperDevice device, std::optional<std::uint32_t> again) {
   const MutexLock lock(mutex_);
   const bool bad = !device.bad_blocks.empty();
-  auto added = members_.add(std::move(device), bitmap_ ? bitmap_->header().total_bytes() : 0);
+  const std::uint64_t bitmap_bytes = bitmap_ ? bitmap_->header().total_bytes() : 0;
+  auto added = members_.add(std::move(device), bitmap_bytes, again);
   if (!added) return added.error();
   if (bad) any_bad_.store(true);
   checkpoint_due_ = true;

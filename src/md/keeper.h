@@ -197,9 +197,12 @@ class Keeper {
   void set_recovery(std::uint32_t role, std::uint64_t offset) noexcept;
   void member_recovered(std::uint32_t role) noexcept;
   // A device that was not there: a spare by now. Of its superblock the place counts (version,
-  // offsets, sizes, UUID, logs); the rest is filled in. Its number for Put::device and below.
-  // Errors: no_space (no number is left for it), invalid, unsupported.
-  Result<std::uint32_t> add_device(KeeperDevice device);
+  // offsets, sizes, UUID, logs); the rest is filled in. Its number for Put::device and below;
+  // `again`: that of one that is not used any more, and is in no record that is under way.
+  // Errors: those of fits().
+  Result<std::uint32_t> add_device(KeeperDevice device, std::optional<std::uint32_t> again = {});
+  // Whether it can be added. Errors: no_space (no number is left for it), invalid, unsupported.
+  Result<void> fits(const KeeperDevice& device) const;
   // A spare begins to fill an empty place. REQUIRES: that they are. `by_bitmap`: it was this
   // place's member, and bitmap_suffices() for its superblock of then.
   void start_recovery(std::uint32_t device, std::uint32_t role, bool by_bitmap = false) noexcept;

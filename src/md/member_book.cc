@@ -132,8 +132,8 @@ std::optional<std::uint32_t> MemberBook::free_number() const noexcept {
   return std::nullopt;
 }
 
-Result<std::uint32_t> MemberBook::add(KeeperDevice device, std::uint64_t bitmap_bytes) {
-  Superblock& sb = device.superblock;
+Result<void> MemberBook::fits(const KeeperDevice& device, std::uint64_t bitmap_bytes) const {
+  const Superblock& sb = device.superblock;
   if (sb.version != freshest_.version || sb.has_bitmap != freshest_.has_bitmap) {
     return make_error(Errc::invalid, "md: the new device is laid out for another array");
   }
@@ -144,7 +144,14 @@ Result<std::uint32_t> MemberBook::add(KeeperDevice device, std::uint64_t bitmap_
   const auto number = free_number();
   const std::size_t roles = std::max<std::size_t>(roles_.size(), number.value_or(0) + 1);
   if (!number) return make_error(Errc::no_space, "md: every number of a device is taken");
-  if (auto checked = check(device, roles, bitmap_bytes); !checked) return checked.error();
+  return check(device, roles, bitmap_bytes);
+}
+
+Result<std::uint32_t> MemberBook::add(KeeperDevice device, std::uint64_t bitmap_bytes,
+                                      std::optional<std::uint32_t> again) {
+  if (auto fit = fits(device, bitmap_bytes); !fit) return fit.error();
+  const auto number = free_number();
+  const Superblock& sb = device.superblock;
   Superblock made = freshest_;
   made.superblock_offset_bytes = sb.superblock_offset_bytes;
   made.data_offset_bytes = sb.data_offset_bytes;
@@ -167,7 +174,11 @@ Result<std::uint32_t> MemberBook::add(KeeperDevice device, std::uint64_t bitmap_
   used_numbers_.resize(std::max<std::size_t>(used_numbers_.size(), *number + 1));
   used_numbers_[*number] = true;
   devices_.push_back(std::move(added));
-  return count() - 1;
+  if (!again || *again + 1 == count()) return count() - 1;
+  // Who had the number is kept: the next record has yet to say that it has failed.
+  ASHLAR_ASSERT(*again < count() && !live(*again));
+  std::swap(devices_[*again], devices_.back());
+  return *again;
 }
 
 void MemberBook::start_recovery(std::uint32_t device, std::uint32_t role, bool by_bitmap) noexcept {

@@ -70,7 +70,10 @@ class MemberBook {
   // A member was one event behind, and still is.
   bool behind(std::uint32_t device) const { return devices_[device].behind; }
 
-  Result<std::uint32_t> add(KeeperDevice device, std::uint64_t bitmap_bytes);
+  // See Keeper::add_device.
+  Result<void> fits(const KeeperDevice& device, std::uint64_t bitmap_bytes) const;
+  Result<std::uint32_t> add(KeeperDevice device, std::uint64_t bitmap_bytes,
+                            std::optional<std::uint32_t> again = {});
   void start_recovery(std::uint32_t device, std::uint32_t role, bool by_bitmap) noexcept;
   void set_recovery(std::uint32_t device, std::uint64_t offset) noexcept;
   void recovered(std::uint32_t device) noexcept;

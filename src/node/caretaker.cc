@@ -1,6 +1,7 @@
 // The caretaker's loop.
 #include "node/caretaker.h"
 
+#include <algorithm>
 #include <future>
 
 #include "node/node.h"
@@ -45,24 +46,57 @@ void Caretaker::copy(std::unique_ptr<LegCopy> copy) {
   });
 }
 
+void Caretaker::look_after(std::unique_ptr<UpkeepDriver> driver) {
+  const auto shared = std::make_shared<std::unique_ptr<UpkeepDriver>>(std::move(driver));
+  lane_->post_task([this, shared] {
+    drivers_.push_back(std::move(*shared));
+    drivers_.back()->start(*lane_);
+  });
+}
+
+void Caretaker::stop(std::shared_ptr<const UpkeepReport> report) {
+  lane_->post_task([this, report = std::move(report)] {
+    for (const auto& each : drivers_) {
+      if (each->report() == report) each->stop();
+    }
+  });
+}
+
 // Closes their devices, which takes the node's lock.
 void Caretaker::drop_ended() {
   const auto ended = std::erase_if(copies_, [](const auto& each) { return each->ended(); });
   count_.fetch_sub(static_cast<unsigned>(ended), std::memory_order_relaxed);
+  std::vector<std::shared_ptr<UpkeepReport>> reports;
+  for (const auto& each : drivers_) {
+    if (each->ended()) reports.push_back(each->report());
+  }
+  std::erase_if(drivers_, [](const auto& each) { return each->ended(); });
+  for (const auto& each : reports) each->end();
+}
+
+// False: somebody has the node, and it is to be tried again.
+bool Caretaker::tidy() {
+  const auto ended = [](const auto& each) { return each->ended(); };
+  const bool any = std::any_of(copies_.begin(), copies_.end(), ended) ||
+                   std::any_of(drivers_.begin(), drivers_.end(), ended);
+  if (!any && !reap_wanted_) return true;
+  return node_.try_alone([this] {
+    drop_ended();
+    if (!std::exchange(reap_wanted_, false)) return;
+    poked_.store(false);
+    node_.reap();
+  });
 }
 
 void Caretaker::run() {
-  while (!stopping_ || !copies_.empty()) {
+  while (!stopping_ || busy()) {
     if (stopping_) {
       for (const auto& each : copies_) each->stop();
+      for (const auto& each : drivers_) each->stop();
     }
-    drop_ended();
-    if (stopping_ && copies_.empty()) return;
-    lane_->wait(-1);
-    drop_ended();
-    if (!std::exchange(reap_wanted_, false)) continue;
-    poked_.store(false);
-    node_.reap();
+    const bool tidied = tidy();
+    if (stopping_ && !busy()) return;
+    lane_->wait(tidied ? -1 : kTryAgainMs);
   }
 }
 

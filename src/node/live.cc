@@ -95,6 +95,12 @@ void Node::reap() {
   settle();
 }
 
+bool Node::try_alone(const std::function<void()>& act) {
+  const std::unique_lock lock(control_, std::try_to_lock);
+  if (lock) act();
+  return lock.owns_lock();
+}
+
 bool Node::settled() const {
   const std::lock_guard lock(control_);
   const auto current = [](const Device* each) { return each->publisher_.behind() == 0; };
@@ -117,7 +123,6 @@ bool Node::has(const Geom* geom) const {
 }
 
 void Node::begin_leg(Geom* geom, std::uint32_t place) {
-  if (!has(geom) || geom->consumers()[place]->provider == nullptr) return;
   CopyGate& gate = *geom->body().copy_gate();
   gate.begin(place);
   // The same programs again: when the old ones are free, all that began before has ended.
@@ -153,7 +158,8 @@ void Node::start_copy(Geom* geom, std::uint32_t place) {
     return gate.fail(place, why.code);
   }
   const auto finish = [this](LegCopy& copy) {
-    const std::lock_guard lock(control_);
+    const std::unique_lock lock(control_, std::try_to_lock);
+    if (!lock) return false;
     const auto& parts = copy.parts();
     if (!parts.gate->wanted(parts.consumer)) return true;
     if (copy.copied_bytes() < parts.source->size_bytes()) return false;
@@ -252,7 +258,7 @@ Result<void> Node::replace(std::string_view name, std::string_view from, std::st
   return {};
 }
 
-Result<std::uint32_t> Node::add_leg(std::string_view name, std::string_view device) {
+Result<std::uint32_t> Node::add_leg(std::string_view name, std::string_view device, bool force) {
   const std::lock_guard lock(control_);
   if (auto ready = prepare_change(); !ready) return ready.error();
   auto geom = geom_of(name);
@@ -262,13 +268,23 @@ Result<std::uint32_t> Node::add_leg(std::string_view name, std::string_view devi
   if ((*below)->access.any()) {
     return make_error(Errc::busy, "{}: it is in use, and would be written to", (*below)->name);
   }
-  auto place = topology_.add_consumer(**geom, **below);
+  if ((*geom)->body().upkeep() != nullptr) {
+    if (auto fits = check_member(**geom, **below, force); !fits) return fits.error();
+  }
+  auto place = topology_.add_consumer(**geom, **below, force);
   if (!place) return place;
   publish_change();
-  CopyGate* gate = (*geom)->body().copy_gate();
-  if (gate != nullptr) later([this, it = *geom, at = *place] { begin_leg(it, at); });
+  later([this, it = *geom, at = *place] { reached(it, at); });
   notify();
   return place;
+}
+
+// No request is left that began before the consumer was there.
+void Node::reached(Geom* geom, std::uint32_t place) {
+  if (!has(geom) || geom->consumers()[place]->provider == nullptr) return;
+  if (geom->body().copy_gate() != nullptr) return begin_leg(geom, place);
+  geom->body().on_consumer_reached(place);
+  if (geom->body().upkeep() != nullptr) look_after(*geom);
 }
 
 Result<void> Node::remove_leg(std::string_view name, std::string_view device) {

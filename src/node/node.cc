@@ -48,6 +48,7 @@ Result<void> Device::set_writable(bool writable) {
   if (auto set = node_.topology_.set_access(*consumer_, wanted); !set) return set;
   writable_ = writable;
   node_.settle();
+  if (writable && node_.options_.look_after) node_.look_after_all_below(*consumer_->provider);
   return {};
 }
 
@@ -177,6 +178,9 @@ Result<std::unique_ptr<Device>> Node::open_locked(Provider& provider, const Open
       new Device(*this, consumer, std::move(*program), options, [this] { notify(); }));
   devices_.push_back(device.get());
   device->publisher_.count(counting_of(provider));
+  if (options_.look_after && options.write && options.behalf == nullptr) {
+    look_after_all_below(provider);
+  }
   return device;
 }
 
@@ -227,7 +231,9 @@ Counting Node::counting_of(const Provider& face) const {
 
 void Node::close(Device& device) {
   const std::lock_guard lock(control_);
-  if (device.writable_) {
+  // Who looks after an array has done that itself.
+  const bool upkeep = device.consumer_->behalf == device.consumer_->provider->geom;
+  if (device.writable_ && !upkeep) {
     auto flushed = flush_what_is_dirty(*lane_, device.program(), device.provider());
     if (!flushed) doubts_.push_back({device.provider().name, flushed.error().message});
   }

@@ -19,6 +19,7 @@
 
 #include "node/counters.h"
 #include "node/device.h"
+#include "node/upkeep_report.h"
 #include "program/engine.h"
 #include "topology/topology.h"
 
@@ -40,6 +41,10 @@ struct NodeOptions {
   // What members make is made although some of its data may be wrong (the parameter `insist` of
   // classes that have it).
   bool insist = false;
+  // What is due on arrays is done from when something over them is opened for writing: resync,
+  // recovery. `upkeep.work` is of no concern.
+  bool look_after = false;
+  UpkeepOptions upkeep{};
   EngineOptions engine{};
   // Classes beside the built-in ones: for add_geom(), insert(), stack files, and to taste, behind
   // those. A name that a built-in class or another of these has is refused by Node::create(). What
@@ -109,7 +114,9 @@ class Node final : private TopologyListener {
   Result<void> replace(std::string_view geom, std::string_view from, std::string_view to);
   // A further device joins the geom, and is copied to; the geom's status tells how far. Answers its
   // place among the geom's consumers.
-  Result<std::uint32_t> add_leg(std::string_view geom, std::string_view device);
+  // An array has a place that nobody is in filled (start_upkeep); what the device held before may
+  // be in the way of that, unless `force`. Errors: read_only too, then.
+  Result<std::uint32_t> add_leg(std::string_view geom, std::string_view device, bool force = false);
   Result<void> remove_leg(std::string_view geom, std::string_view device);
   // Gives parameters of a running geom other values.
   Result<void> set(std::string_view geom, const ParameterTexts& parameters);
@@ -120,9 +127,25 @@ class Node final : private TopologyListener {
 
   // Frees what the last change has left and no request uses any more. Done by itself too, soon.
   void reap();
+  // Calls `act` with the node to itself, unless somebody else has it; then false. For lanes, which
+  // must not wait: who has it may wait for a request of theirs. THREAD: any.
+  bool try_alone(const std::function<void()>& act);
   // True where nothing is left of any change: every lane has changed over, and what was taken out
   // is destroyed.
   bool settled() const;
+
+  // --- upkeep of arrays (node/upkeep.cc): by a thread of the node, as users leave it the time. The
+  // array is open meanwhile, for writing unless it is only checked.
+
+  // Starts it; with UpkeepOptions::Work::due only if something is. Errors: unsupported where the
+  // geom has nothing to be looked after, busy where somebody is at it, those of open().
+  Result<void> start_upkeep(std::string_view geom, const UpkeepOptions& options);
+  // It ends soon, wherever it is; how far it has come is on the members. Nothing where none runs.
+  Result<void> stop_upkeep(std::string_view geom);
+  // How far it is, or how the last one has ended.
+  Result<UpkeepStatus> upkeep(std::string_view geom) const;
+  // The same once it has ended, or after `timeout_ms`. THREAD: any but a lane's own; it waits.
+  Result<UpkeepStatus> wait_upkeep(std::string_view geom, unsigned timeout_ms) const;
 
   // --- counters (node/counters.h) --------------------------------------------------------------
   // What every open channel has counted, by device. Each lane answers when it next polls; one that
@@ -182,6 +205,7 @@ class Node final : private TopologyListener {
   Result<Geom*> geom_of(std::string_view name);
   void publish_change();
   bool has(const Geom* geom) const;
+  void reached(Geom* geom, std::uint32_t place);
   void begin_leg(Geom* geom, std::uint32_t place);
   void start_copy(Geom* geom, std::uint32_t place);
   void later(std::function<void()> act);
@@ -190,6 +214,12 @@ class Node final : private TopologyListener {
   void release_later(Consumer* hold);
   std::optional<std::uint64_t> oldest_change() const;
   void notify() noexcept;
+  // node/upkeep.cc
+  Result<std::shared_ptr<UpkeepReport>> report_of(std::string_view name) const;
+  Result<void> begin_upkeep(Geom& geom, const UpkeepOptions& options);
+  Result<void> check_member(const Geom& geom, const Provider& device, bool force) const;
+  void look_after(Geom& geom);
+  void look_after_all_below(Provider& top);
 
   const NodeOptions options_;
   const Classes classes_;                 // all it knows, in the order in which they taste
@@ -218,6 +248,11 @@ class Node final : private TopologyListener {
   std::vector<Fresh> fresh_;                  // compiled by on_change, not published yet
   std::uint64_t changes_ = 0;
   std::deque<Later> later_;
+  struct LookedAfter {
+    const Geom* geom;
+    std::shared_ptr<UpkeepReport> report;
+  };
+  std::vector<LookedAfter> looked_after_;
   std::vector<std::unique_ptr<Geom>> leaving_;  // taken out, and not destroyed yet
   std::atomic<Caretaker*> awake_{nullptr};      // whom notify() tells
   std::unique_ptr<Caretaker> caretaker_;        // from the first change on

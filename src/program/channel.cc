@@ -123,6 +123,8 @@ bool Channel::accept_unusual(Bio& bio, const Generation& home) noexcept {
     return refused(Errc::unsupported);
   }
   if ((bio.flags & kCheck) != 0 && bio.op != Op::repair) return refused(Errc::invalid);
+  const bool mends = bio.op == Op::repair && (bio.flags & kCheck) == 0;
+  if (mends && !home.ops.has(Op::write)) return refused(Errc::read_only);
   if ((bio.flags & kQuiet) != 0 && bio.op != Op::flush) return refused(Errc::invalid);
   if ((bio.flags & kUnmapped) != 0 && !program.maps_payloads) return refused(Errc::unsupported);
   if (bio.op == Op::flush && (bio.offset != 0 || bio.length != 0)) return refused(Errc::invalid);

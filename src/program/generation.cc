@@ -14,7 +14,7 @@ Generation::Generation(Channel& its_channel, Lane& its_lane, const Program& its_
       program(its_program),
       steps(its_program.steps.data()),
       channel(its_channel),
-      ops(its_channel.writable() ? its_program.ops : its_program.ops & OpSet::read_only()),
+      ops(its_channel.writable() ? its_program.ops : its_program.ops & OpSet::unwritten()),
       data_ops(ops.without(Op::flush)),
       roots(its_program.frame_bytes, memory),
       mail(std::make_unique<HopMail[]>(its_program.hops.size())),

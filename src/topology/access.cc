@@ -23,6 +23,11 @@ bool same_party(const Consumer& a, const Consumer& b) {
   return &a == &b || (party(a) != nullptr && party(a) == party(b));
 }
 
+// It works for the geom whose device this is, and changes none of its bytes.
+bool looks_after(const Consumer& consumer, const Provider& provider) {
+  return consumer.behalf != nullptr && consumer.behalf == provider.geom;
+}
+
 std::string who(const Consumer& consumer) {
   if (consumer.geom == nullptr) return consumer.user;
   return fmt::format("{} '{}'", consumer.geom->facts().name, consumer.geom->name());
@@ -78,7 +83,18 @@ void AccessPlan::follow_down(std::deque<Provider*> reached) {
       reached.push_back(each->provider);
     }
   }
-  for (Change& change : changes_) change.after = planned_sum(*change.provider);
+  for (Change& change : changes_) {
+    change.after = planned_sum(*change.provider);
+    change.writers_after = planned_writers(*change.provider);
+  }
+}
+
+int AccessPlan::planned_writers(const Provider& provider) const {
+  int writers = 0;
+  for (const Consumer* each : provider.consumers) {
+    if (!looks_after(*each, provider)) writers += planned(*each).write;
+  }
+  return writers;
 }
 
 Access AccessPlan::planned(const Consumer& consumer) const {
@@ -93,7 +109,12 @@ Access AccessPlan::planned_sum(const Provider& provider) const {
 }
 
 void AccessPlan::follow(Provider& provider) {
-  if (followed_.insert(&provider).second) changes_.push_back({&provider, provider.access, {}});
+  if (!followed_.insert(&provider).second) return;
+  int writers = 0;
+  for (const Consumer* each : provider.consumers) {
+    if (!looks_after(*each, provider)) writers += each->access.write;
+  }
+  changes_.push_back({&provider, provider.access, {}, writers, 0});
 }
 
 Result<void> AccessPlan::check() const {
@@ -111,6 +132,7 @@ Result<void> AccessPlan::check() const {
       if (planned(*holder).exclusive == 0) continue;
       for (const Consumer* writer : provider.consumers) {
         if (same_party(*writer, *holder) || planned(*writer).write == 0) continue;
+        if (looks_after(*writer, provider)) continue;
         const bool holder_was_first = holder->access.exclusive > 0;
         return make_error(Errc::busy, "{}: {} {}", provider.name,
                           holder_was_first ? who(*holder) : who(*writer),

@@ -33,12 +33,16 @@ class AccessPlan {
     Provider* provider;
     Access before;
     Access after;
+    // Who may change its bytes: those who look after its geom (Consumer::behalf) leave them alone.
+    int writers_before = 0;
+    int writers_after = 0;
   };
   const std::vector<Change>& changes() const { return changes_; }
 
  private:
   Access planned(const Consumer& consumer) const;
   Access planned_sum(const Provider& provider) const;
+  int planned_writers(const Provider& provider) const;
   void follow(Provider& provider);
   void follow_down(std::deque<Provider*> reached);
 

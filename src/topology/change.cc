@@ -194,7 +194,7 @@ Result<Consumer*> Topology::reattach(Geom& geom, std::uint32_t index, Provider& 
   return hold;
 }
 
-Result<std::uint32_t> Topology::add_consumer(Geom& geom, Provider& below) {
+Result<std::uint32_t> Topology::add_consumer(Geom& geom, Provider& below, bool force) {
   if (!geom.facts().consumers_join) {
     return make_error(Errc::unsupported, "{}: it takes no further device while it runs",
                       title(geom));
@@ -207,7 +207,8 @@ Result<std::uint32_t> Topology::add_consumer(Geom& geom, Provider& below) {
     return make_error(Errc::invalid, "{}: it has {} devices, the most it takes", title(geom),
                       index);
   }
-  const ConsumerView view{below.name, below.size_bytes, below.limits, nullptr};
+  const auto reader = make_reader(below);
+  const ConsumerView view{below.name, below.size_bytes, below.limits, reader.get(), force};
   if (auto taken = geom.body_->on_consumer_added(index, view); !taken) {
     return told_by(geom, taken.error());
   }

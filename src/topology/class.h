@@ -93,7 +93,8 @@ struct ConsumerView {
   std::string name{};
   std::uint64_t size_bytes = 0;
   Limits limits;
-  TasteReader* reader = nullptr;  // reads this consumer; valid during create() only, else null
+  TasteReader* reader = nullptr;  // reads this consumer; valid during the call only
+  bool force = false;             // what is on a device that joins may go, whatever it is
 };
 
 // How a consumer that has joined is filled while requests run: the bytes of the geom are copied to
@@ -192,11 +193,15 @@ class GeomBody {
   virtual std::optional<std::uint32_t> same_bytes() const { return std::nullopt; }
 
   // --- change while requests run; `consumers_join` classes
-  // Consumer `index` is about to join; it is not to be used until copy_gate()->begin(). Its place
-  // is new, or that of one that left before. Errors refuse it, and nothing has changed.
+  // Consumer `index` is about to join; it is not to be used until copy_gate()->begin(), or where
+  // there is none, on_consumer_reached(). Its place is new, or that of one that left before. Errors
+  // refuse it, and nothing has changed.
   virtual Result<void> on_consumer_added(std::uint32_t /*index*/, const ConsumerView& /*view*/) {
     return make_error(Errc::unsupported, "takes no further device while it runs");
   }
+  // Every request that is under way, or comes, may go to consumer `index`, which was added, and no
+  // request from before that is left.
+  virtual void on_consumer_reached(std::uint32_t /*index*/) {}
   // Consumer `index` is about to leave; it gets no request that begins from now on. Requests that
   // have begun end on it. Errors refuse it, and nothing has changed.
   virtual Result<void> on_consumer_removed(std::uint32_t /*index*/) {

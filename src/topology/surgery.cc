@@ -43,7 +43,7 @@ Limits stacked_limits(const Geom& geom, const Provider& provider) {
   const OpSet own = geom.facts().policies.ops();
   if (own != OpSet()) limits.ops = limits.ops & own;
   geom.body().adjust_limits(provider.index, limits);
-  if (provider.read_only) limits.ops = limits.ops & OpSet::read_only();
+  if (provider.read_only) limits.ops = limits.ops & OpSet::unwritten();
   return limits;
 }
 

@@ -318,8 +318,10 @@ Result<void> Topology::set_access(Consumer& consumer, Access wanted) {
 void Topology::tell_access(const AccessPlan& plan) {
   if (listener_ == nullptr) return;
   for (const AccessPlan::Change& change : plan.changes()) {
-    if (change.before.write == 0 && change.after.write > 0) listener_->on_spoil(*change.provider);
-    if (change.before.write > 0 && change.after.write == 0) {
+    if (change.writers_before == 0 && change.writers_after > 0) {
+      listener_->on_spoil(*change.provider);
+    }
+    if (change.writers_before > 0 && change.writers_after == 0) {
       listener_->on_last_write_close(*change.provider);
     }
   }

@@ -114,8 +114,8 @@ class Topology {
   Result<std::unique_ptr<Geom>> take_out(Geom& geom);
   // Consumer `index` of `geom` goes to another device, with the same bytes. Returns the hold.
   Result<Consumer*> reattach(Geom& geom, std::uint32_t index, Provider& to);
-  // A further consumer joins; its place.
-  Result<std::uint32_t> add_consumer(Geom& geom, Provider& below);
+  // A further consumer joins; its place. `force`: what is on it may go.
+  Result<std::uint32_t> add_consumer(Geom& geom, Provider& below, bool force = false);
   // Consumer `index` leaves. Returns the hold.
   Result<Consumer*> remove_consumer(Geom& geom, std::uint32_t index);
   // Gives parameters other values; those not named keep theirs. The size may follow.

@@ -44,6 +44,8 @@ class Upkeep {
   // Requests are multiples of this, and begin at one.
   virtual std::uint64_t step_bytes() const = 0;
 
+  // False: the job is of no use any more, because whom it fills has been dropped.
+  virtual bool wanted(const UpkeepJob& /*job*/) const noexcept { return true; }
   // Everything of the job below `offset` (a byte of the provider) is done.
   virtual void progress(const UpkeepJob& job, std::uint64_t offset) noexcept = 0;
   // All of it is, and flushed. False: some of it is to be done again, or is of no use any more.

@@ -37,6 +37,7 @@ constexpr ClassFacts kFacts = {
     .policies = kPolicies,
     .payload = PayloadUse::bytes,
     .parameters = kParameters,
+    .consumers_join = true,
 };
 
 // Devices as candidates, numbered as the consumers.

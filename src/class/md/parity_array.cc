@@ -69,15 +69,11 @@ Result<void> ParityArray::on_access(bool, bool writing) {
 }
 
 std::uint32_t ParityArray::role_of(std::uint32_t consumer) const noexcept {
-  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
+  for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
+    const std::uint32_t role = first_member(left);
     if (array_->places[role].consumer == consumer) return role;
   }
   return MdPlace::kNobody;
-}
-
-bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
-  const std::uint32_t role = role_of(consumer);
-  return role == MdPlace::kNobody || drop(member_bit(role), Op::read, Errc::gone);
 }
 
 // Never longer than its superblocks say; the stripes that a member in use has no room for are lost.
@@ -124,6 +120,7 @@ bool ParityArray::readable(std::uint32_t role, std::uint64_t offset,
                            std::uint64_t length) const noexcept {
   const MemberSets sets = array_->members.sets();
   const MemberSet bit = member_bit(role);
+  if ((sets.written() & bit) == 0) return false;
   if ((with_bad_blocks_ & bit) != 0 &&
       touches(array_->places[role].bad_blocks, offset, offset + length)) {
     return false;
@@ -245,10 +242,9 @@ bool ParityArray::drop(MemberSet bad, Op op, Errc error) noexcept {
 }
 
 void ParityArray::drop_devices(std::span<const std::uint32_t> consumers) noexcept {
-  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
-    const std::uint32_t its = array_->places[role].consumer;
-    if (std::find(consumers.begin(), consumers.end(), its) == consumers.end()) continue;
-    drop(member_bit(role), Op::write, Errc::io);
+  for (const std::uint32_t each : consumers) {
+    const std::uint32_t role = role_of(each);
+    if (role != MdPlace::kNobody) drop(member_bit(role), Op::write, Errc::io);
   }
 }
 
@@ -308,7 +304,8 @@ md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) con
   const std::uint64_t begin = base + work.lock.begin;
   const std::uint64_t end = base + work.lock.end;
   MemberSet bad = 0;
-  for (MemberSet left = with_bad_blocks_; left != 0; left &= left - 1) {
+  for (MemberSet left = with_bad_blocks_ & array_->members.sets().written(); left != 0;
+       left &= left - 1) {
     const std::uint32_t role = first_member(left);
     if (touches(array_->places[role].bad_blocks, begin, end)) bad |= member_bit(role);
   }

@@ -20,6 +20,7 @@
 // PAYLOAD: the bytes of a write must not change until it has ended: parity is computed from them.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -108,6 +109,9 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   Result<void> on_access(bool reading, bool writing) override;
   bool on_consumer_lost(std::uint32_t consumer) override;
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override;
+  Result<void> on_consumer_added(std::uint32_t consumer, const ConsumerView& view) override;
+  void on_consumer_reached(std::uint32_t consumer) override;
+  Result<void> on_consumer_removed(std::uint32_t consumer) override;
   std::vector<ConsumerByte> locate(std::uint32_t, std::uint64_t offset,
                                    std::uint32_t) const override;
   std::vector<std::pair<std::string, std::string>> status() const override {
@@ -127,6 +131,18 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
  private:
   ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::BufferCache> cache);
 
+  // A member that takes an empty place, until every request may go to it.
+  struct Joining {
+    std::uint32_t consumer;
+    std::uint32_t role;
+    md::KeeperDevice device;
+    bool by_bitmap;  // it was this place's member, and lacks what the bitmap says
+  };
+
+  // --- members that come and go (parity_members.cc)
+  Result<std::uint32_t> empty_place(const md::Superblock* old) const;
+  Result<Joining> joining(std::uint32_t consumer, const ConsumerView& view) const;
+
   // --- whole requests (parity_array.cc)
   Verdict read(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   bool readable(std::uint32_t role, std::uint64_t offset, std::uint64_t length) const noexcept;
@@ -143,6 +159,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   std::optional<UpkeepJob> due() override;
   UpkeepJob whole(UpkeepJob::Kind kind) override;
   std::uint64_t step_bytes() const override { return row_bytes_; }
+  bool wanted(const UpkeepJob& job) const noexcept override;
   void progress(const UpkeepJob& job, std::uint64_t offset) noexcept override;
   bool finish(const UpkeepJob& job) noexcept override;
   std::uint64_t requests() const noexcept override;
@@ -172,10 +189,14 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   void add_request_children(Split& split, RowWork& work, MemberSet roles) noexcept;
 
   bool drop(MemberSet bad, Op op, Errc error) noexcept;
+  // Of a consumer that is in use, else kNobody. An empty place is not looked at: somebody may be
+  // taking it.
   std::uint32_t role_of(std::uint32_t consumer) const noexcept;
-  // The number of the first block of its buffers.
+  // The number of the first block of its buffers: another one for each member that a place has had.
   std::uint64_t block_of(const RowWork& work, std::uint32_t role) const noexcept {
-    return role * cache_blocks_ + layout_.member_offset(work.row.number) / kStripeBlockBytes +
+    const std::uint64_t member =
+        epochs_[role].load(std::memory_order_relaxed) * layout_.disks() + role;
+    return member * cache_blocks_ + layout_.member_offset(work.row.number) / kStripeBlockBytes +
            work.first_block;
   }
   std::uint64_t on_member(const RowWork& work, std::uint32_t role, std::uint32_t at) const {
@@ -187,8 +208,10 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   const std::uint32_t chunk_bytes_;
   const std::uint64_t row_bytes_;
   const MemberSet all_;
-  MemberSet with_bad_blocks_ = 0;
+  std::atomic<MemberSet> with_bad_blocks_{0};
   std::uint64_t cache_blocks_;  // of each member, in the numbers of the cache
+  std::array<std::atomic<std::uint64_t>, kMaxMdMembers> epochs_{};  // members that a place has had
+  std::optional<Joining> joining_;  // the control thread's
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
   MdRecorder recorder_;

@@ -54,6 +54,12 @@ std::optional<UpkeepJob> ParityArray::due() {
   return job;
 }
 
+bool ParityArray::wanted(const UpkeepJob& job) const noexcept {
+  if (job.kind != UpkeepJob::Kind::recovery) return true;
+  const std::uint32_t role = role_of(job.consumer);
+  return role != MdPlace::kNobody && (array_->members.sets().filling & member_bit(role)) != 0;
+}
+
 void ParityArray::progress(const UpkeepJob& job, std::uint64_t offset) noexcept {
   md::Keeper* const keeper = recorder_.keeper();
   const std::uint64_t done = offset / row_bytes_ * chunk_bytes_;

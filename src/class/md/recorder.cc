@@ -56,8 +56,13 @@ md::Answer MdRecorder::ask_keeper(const MdRecordPad& pad, md::Keeper::Waiter& wa
       return keeper_->begin_write(pad.range, waiter);
     case MdRecordPad::Stage::leave:
       return keeper_->settle_failures(waiter);
-    case MdRecordPad::Stage::clean:
-      return keeper_->begin_clean(waiter);
+    case MdRecordPad::Stage::clean: {
+      const std::uint64_t changes = changes_.load();
+      const md::Answer answer = keeper_->begin_clean(waiter);
+      if (answer == md::Answer::open) cleaned_.store(changes);
+      // Somebody writes, and will leave it clean.
+      return answer == md::Answer::busy ? keeper_->checkpoint(waiter) : answer;
+    }
   }
   return md::Answer::lost;
 }
@@ -72,7 +77,6 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
     MdKeeperWait& its = *static_cast<MdKeeperWait*>(waiter.user);
     its.parked.local->wake(its.parked);
   };
-  const std::uint64_t changes = changes_.load();
   const md::Answer answer = ask_keeper(pad, wait.waiter);
   if (answer == md::Answer::wait) {
     pad.waits = true;
@@ -81,11 +85,7 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
     return Verdict::held();
   }
   std::destroy_at(&wait);
-  if (answer == md::Answer::open && pad.stage == MdRecordPad::Stage::clean) {
-    cleaned_.store(changes, std::memory_order_relaxed);
-  }
-  // Busy: somebody writes, and will leave it clean.
-  if (answer == md::Answer::open || answer == md::Answer::busy) return std::nullopt;
+  if (answer == md::Answer::open) return std::nullopt;
   if (answer == md::Answer::record) {
     if (pad.stage == MdRecordPad::Stage::enter) changes_.fetch_add(1);
     pad.records = true;
