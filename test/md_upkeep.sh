@@ -17,18 +17,11 @@ ok() { printf 'ok  %s\n' "$*"; }
 unpack() {
   rm -rf ./*
   tar -xf "$images/$1.tar.xz"
-  find . -mindepth 2 -name 'm*.img' -exec mv {} . \;
   expected=$(python3 -c "import json, sys
 print(next(c['sha256'] for c in json.load(open(sys.argv[1])) if c['case'] == sys.argv[2]))" \
     "$images/expect.json" "$1")
   array=$("$ashlar" tree --json $(stack m*.img) | python3 -c "import json, sys
-def names(geoms):
-    for geom in geoms:
-        if isinstance(geom, dict):
-            if geom.get('class') == 'md': yield geom['name']
-            for value in geom.values():
-                if isinstance(value, list): yield from names(value)
-print(next(names([json.load(sys.stdin)])))")
+print(next(geom['name'] for geom in json.load(sys.stdin)['geoms'] if geom['class'] == 'md'))")
 }
 
 stack() { printf -- '-a %s ' "$@"; }

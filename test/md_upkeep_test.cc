@@ -56,9 +56,8 @@ class Disks {
     act(io, (*device)->size_bytes());
   }
   void write(const std::string& name, std::uint64_t offset, ByteView bytes) {
-    with(name, true, [&](SyncDevice& io, std::uint64_t) {
-      EXPECT_EQ(io.write(offset, bytes), Errc::ok);
-    });
+    with(name, true,
+         [&](SyncDevice& io, std::uint64_t) { EXPECT_EQ(io.write(offset, bytes), Errc::ok); });
   }
   std::vector<std::byte> read(const std::string& name) {
     std::vector<std::byte> bytes;
@@ -136,8 +135,8 @@ void expect_whole(Disks& disks, const std::vector<std::string>& names,
 
 // So that work lasts long enough to be stopped.
 void slow_down(Disks& disks, const std::string& disk, const char* bytes_per_second) {
-  const auto put_in = disks.node->insert(
-      disk, "throttle", "calm_" + disk, {{"bytes", bytes_per_second}, {"burst", "10ms"}});
+  const auto put_in = disks.node->insert(disk, "throttle", "calm_" + disk,
+                                         {{"bytes", bytes_per_second}, {"burst", "10ms"}});
   ASSERT_TRUE(put_in.ok()) << put_in.error().message;
 }
 

@@ -278,13 +278,12 @@ class CommandLine {
     md->require_subcommand(1);
     md->footer("`ashlar md VERB --help` has the options of each.\n");
     using Work = UpkeepOptions::Work;
-    add_md_upkeep(*md, "check", "Reads all of an array, and counts what does not fit",
-                  Work::check, md_check_);
+    add_md_upkeep(*md, "check", "Reads all of an array, and counts what does not fit", Work::check,
+                  md_check_);
     add_md_upkeep(*md, "repair", "The same, and makes it right", Work::repair, md_repair_);
     add_md_upkeep(*md, "resync", "What is due: resync after an unclean stop, recovery", Work::due,
                   md_resync_);
-    add_md_member(*md, "add", "An image takes an empty place, and is filled", &run_md_add,
-                  md_add_);
+    add_md_member(*md, "add", "An image takes an empty place, and is filled", &run_md_add, md_add_);
     add_md_member(*md, "fail", "A member is used no more, and the others say so", &run_md_fail,
                   md_fail_);
   }

@@ -22,8 +22,9 @@ constexpr unsigned kLookMs = 100;
 // What has become of it, a line each.
 std::string page(const std::string& array, const UpkeepStatus& status) {
   if (status.work.empty()) return fmt::format("{}: nothing is due\n", printable(array));
-  std::string text = fmt::format("{}: {} is {}", printable(array), status.work,
-                                 status.state == State::failed ? "not done" : to_string(status.state));
+  std::string text =
+      fmt::format("{}: {} is {}", printable(array), status.work,
+                  status.state == State::failed ? "not done" : to_string(status.state));
   if (status.state == State::stopped) {
     text += fmt::format(" after {} of {}", format_bytes(status.done_bytes),
                         format_bytes(status.total_bytes));
@@ -77,13 +78,12 @@ Result<int> run_md_upkeep(const MdUpkeepOptions& options) {
   auto node = open_stack(options.stack);
   if (!node) return node.error();
   // Nobody else is here to be given way to.
-  auto started =
-      (*node)->start_upkeep(options.array, {.work = options.work, .share_percent = 100});
+  auto started = (*node)->start_upkeep(options.array, {.work = options.work, .share_percent = 100});
   if (!started) return started.error();
   auto stopped_by = watch(**node, options.array, signals);
   if (!stopped_by) return stopped_by.error();
-  return conclude(**node, options.array, *stopped_by,
-                  options.work == UpkeepOptions::Work::check, options.json);
+  return conclude(**node, options.array, *stopped_by, options.work == UpkeepOptions::Work::check,
+                  options.json);
 }
 
 Result<int> run_md_add(const MdMemberOptions& options) {

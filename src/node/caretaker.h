@@ -1,7 +1,7 @@
 // The node's own thread, from the first live change on: it frees what changes have left behind,
-// copies to devices that join (leg_copy.h), and does what arrays want done (upkeep_driver.h). It has
-// a lane, and sleeps when there is nothing to do. It never waits for the node: who has that may be
-// waiting for a request of this lane.
+// copies to devices that join (leg_copy.h), and does what arrays want done (upkeep_driver.h). It
+// has a lane, and sleeps when there is nothing to do. It never waits for the node: who has that may
+// be waiting for a request of this lane.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,8 @@ class Caretaker {
   static Result<std::unique_ptr<Caretaker>> start(Node& node, const EngineOptions& engine);
   Caretaker(const Caretaker&) = delete;
   Caretaker& operator=(const Caretaker&) = delete;
-  // Ends copies and other work where they are, and the thread. REQUIRES: the node's lock is not held.
+  // Ends copies and other work where they are, and the thread. REQUIRES: the node's lock is not
+  // held.
   ~Caretaker();
 
   // node.reap() is called soon. THREAD: any.

@@ -121,7 +121,8 @@ bool UpkeepDriver::ask_for_more() {
     if (range_ < job_.ranges.size()) at_ = job_.ranges[range_].offset;
   }
   if (range_ == job_.ranges.size()) return false;
-  const auto free = std::find_if(slots_.begin(), slots_.end(), [](const auto& s) { return !s.busy; });
+  const auto free =
+      std::find_if(slots_.begin(), slots_.end(), [](const auto& s) { return !s.busy; });
   const std::uint64_t step = parts_.upkeep->step_bytes();
   const std::uint64_t most = std::max(step, kRequestBytes / step * step);
   free->extent = {at_, std::min(most, job_.ranges[range_].end() - at_)};

@@ -304,7 +304,8 @@ md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) con
   const std::uint64_t begin = base + work.lock.begin;
   const std::uint64_t end = base + work.lock.end;
   MemberSet bad = 0;
-  for (MemberSet left = with_bad_blocks_ & array_->members.sets().written(); left != 0; left &= left - 1) {
+  for (MemberSet left = with_bad_blocks_ & array_->members.sets().written(); left != 0;
+       left &= left - 1) {
     const std::uint32_t role = first_member(left);
     if (touches(array_->places[role].bad_blocks, begin, end)) bad |= member_bit(role);
   }

@@ -63,8 +63,8 @@ bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
 Result<std::uint32_t> ParityArray::empty_place(const md::Superblock* old) const {
   const MemberSet empty = all_ & ~array_->members.sets().written();
   if (empty == 0) return make_error(Errc::invalid, "every place of the array has a member");
-  const bool its_own = old != nullptr && old->role() < layout_.disks() &&
-                       (empty & member_bit(old->role())) != 0;
+  const bool its_own =
+      old != nullptr && old->role() < layout_.disks() && (empty & member_bit(old->role())) != 0;
   return its_own ? old->role() : first_member(empty);
 }
 
@@ -96,8 +96,8 @@ Result<ParityArray::Joining> ParityArray::joining(std::uint32_t consumer,
   }
   const bool suffices = old != nullptr && old->role() == *role && !old->bad_blocks.in_use &&
                         old->data_bytes >= made->component_bytes && keeper->bitmap_suffices(*old);
-  md::KeeperDevice device{suffices ? *old : std::move(*made), view.size_bytes,
-                          view.limits.block_bytes, {}};
+  md::KeeperDevice device{
+      suffices ? *old : std::move(*made), view.size_bytes, view.limits.block_bytes, {}};
   if (device.superblock.data_offset_bytes % array_->block_bytes != 0) {
     return make_error(Errc::invalid, "{}: data would begin at byte {}, within a block of {}",
                       view.name, device.superblock.data_offset_bytes, array_->block_bytes);
