@@ -124,7 +124,7 @@ bool UpkeepDriver::ask_for_more() {
   const auto free =
       std::find_if(slots_.begin(), slots_.end(), [](const auto& s) { return !s.busy; });
   const std::uint64_t step = parts_.upkeep->step_bytes();
-  const std::uint64_t most = std::max(step, align_down(kRequestBytes, step));
+  const std::uint64_t most = std::max(step, kRequestBytes / step * step);
   free->extent = {at_, std::min(most, job_.ranges[range_].end() - at_)};
   at_ = free->extent.end();
   submit(*free);
@@ -292,7 +292,10 @@ void UpkeepDriver::after_flush() {
       return flush(kQuiet);
     case Phase::telling:
       if (finish_said_) parts_.report->change([](UpkeepStatus& status) { ++status.works; });
-      if (stopping_) return end(UpkeepStatus::State::stopped);
+      if (stopping_) {
+        const bool all = finish_said_ && (!from_due_ || !parts_.upkeep->due());
+        return end(all ? UpkeepStatus::State::done : UpkeepStatus::State::stopped);
+      }
       // Requests that failed midway are made up for by a resync; not for ever.
       if (fruitless_ >= 3 || (!finish_said_ && !parts_.upkeep->wanted(job_))) {
         return end(UpkeepStatus::State::failed, fmt::format("{} has come to nothing", job_.text));

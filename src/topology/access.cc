@@ -16,6 +16,11 @@ Access wanted_below(const Consumer& consumer, Access above) {
   return below;
 }
 
+bool more_than(Access after, Access before) {
+  return after.read > before.read || after.write > before.write ||
+         after.exclusive > before.exclusive;
+}
+
 bool same_party(const Consumer& a, const Consumer& b) {
   const auto party = [](const Consumer& each) {
     return each.behalf != nullptr ? each.behalf : each.geom;
@@ -79,6 +84,8 @@ void AccessPlan::follow_down(std::deque<Provider*> reached) {
     for (const auto& each : geom.consumers()) {
       const Access below = wanted_below(*each, above);
       if (each->provider == nullptr || planned(*each) == below) continue;
+      // The geom goes on without it.
+      if (each->provider->orphaned != Errc::ok && more_than(below, each->access)) continue;
       planned_[each.get()] = below;
       reached.push_back(each->provider);
     }
@@ -120,10 +127,7 @@ void AccessPlan::follow(Provider& provider) {
 Result<void> AccessPlan::check() const {
   for (const Change& change : changes_) {
     const Provider& provider = *change.provider;
-    const bool more = change.after.read > change.before.read ||
-                      change.after.write > change.before.write ||
-                      change.after.exclusive > change.before.exclusive;
-    if (!more) continue;
+    if (!more_than(change.after, change.before)) continue;
     if (provider.orphaned != Errc::ok) {
       return make_error(Errc::gone, "{}: the device is gone", provider.name);
     }

@@ -211,7 +211,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   std::atomic<MemberSet> with_bad_blocks_{0};
   std::uint64_t cache_blocks_;  // of each member, in the numbers of the cache
   std::array<std::atomic<std::uint64_t>, kMaxMdMembers> epochs_{};  // members that a place has had
-  std::optional<Joining> joining_;  // the control thread's
+  std::optional<Joining> joining_;                                  // the control thread's
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
   MdRecorder recorder_;
