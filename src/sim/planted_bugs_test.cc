@@ -359,6 +359,65 @@ TEST(PlantedBugs, a_deadline_that_never_fires_is_found) {
   expect_deadline_found<DeadlineBug::never_fires>();
 }
 
+// --- arrays of Linux md --------------------------------------------------------------------------
+
+void expect_found_in_arrays(const ClassInfo& bad) {
+  expect_found({.stacks = Stacks::with_arrays, .find = with("md", bad)});
+}
+
+// Nothing says that stripes were being written: the write hole.
+Result<GeomPlan> create_without_records(const CreateArguments& arguments) {
+  const ClassInfo& real = *find_builtin_class("md");
+  ParameterTexts texts = arguments.parameters.texts();
+  texts["writable_without_records"] = "true";
+  auto parameters = Parameters::parse("md", real.facts->parameters, texts);
+  if (!parameters) return parameters.error();
+  return real.create({arguments.name, *parameters, arguments.consumers});
+}
+
+TEST(PlantedBugs, an_array_without_dirty_flag_and_bitmap_is_found) {
+  const ClassInfo bad = {find_builtin_class("md")->facts, &create_without_records, nullptr};
+  expect_found_in_arrays(bad);
+}
+
+// A stripe that is cancelled midway is left so.
+class UnshieldedArray final : public Variant {
+ public:
+  using Variant::Variant;
+
+ private:
+  static void expose(Bio& bio) {
+    if (is_part(bio)) bio.shielded = false;
+  }
+  void replace(StepCode& code) override {
+    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
+      const Verdict verdict = real.on_request(real.body, bio, pad, cx);
+      expose(bio);
+      return verdict;
+    };
+    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
+      const Verdict verdict = real.on_complete(real.body, bio, pad, cx);
+      expose(bio);
+      return verdict;
+    };
+    code.on_child = [](void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
+      real.on_child(real.body, bio, child, pad, cx);
+    };
+    code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
+      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
+      real.on_cancel(real.body, bio, pad, cx);
+    };
+  }
+};
+
+TEST(PlantedBugs, an_array_that_does_not_shield_stripes_is_found) {
+  const ClassInfo bad = variant_of<UnshieldedArray>("md");
+  expect_found_in_arrays(bad);
+}
+
 // --- disks ---------------------------------------------------------------------------------------
 
 TEST(PlantedBugs, disks_that_lie_about_flushes_are_found) {

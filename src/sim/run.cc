@@ -218,6 +218,7 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t rush = 1 + random_.below(6);
   if (random_.one_in(4)) {
     standing.memory.exhaust();
+    trace_.event(world_.now_ns(), "exhaust", {});
     load.expect_waits();
   }
   std::uint64_t submitted = 0;
