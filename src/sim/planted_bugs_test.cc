@@ -380,44 +380,6 @@ TEST(PlantedBugs, an_array_without_dirty_flag_and_bitmap_is_found) {
   expect_found_in_arrays(bad);
 }
 
-// A stripe that is cancelled midway is left so.
-class UnshieldedArray final : public Variant {
- public:
-  using Variant::Variant;
-
- private:
-  static void expose(Bio& bio) {
-    if (is_part(bio)) bio.shielded = false;
-  }
-  void replace(StepCode& code) override {
-    code.on_request = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
-      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
-      const Verdict verdict = real.on_request(real.body, bio, pad, cx);
-      expose(bio);
-      return verdict;
-    };
-    code.on_complete = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
-      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
-      const Verdict verdict = real.on_complete(real.body, bio, pad, cx);
-      expose(bio);
-      return verdict;
-    };
-    code.on_child = [](void* body, Bio& bio, Bio& child, void* pad, Context& cx) noexcept {
-      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
-      real.on_child(real.body, bio, child, pad, cx);
-    };
-    code.on_cancel = [](void* body, Bio& bio, void* pad, Context& cx) noexcept {
-      const StepCode& real = static_cast<UnshieldedArray*>(body)->real_code();
-      real.on_cancel(real.body, bio, pad, cx);
-    };
-  }
-};
-
-TEST(PlantedBugs, an_array_that_does_not_shield_stripes_is_found) {
-  const ClassInfo bad = variant_of<UnshieldedArray>("md");
-  expect_found_in_arrays(bad);
-}
-
 // --- disks ---------------------------------------------------------------------------------------
 
 TEST(PlantedBugs, disks_that_lie_about_flushes_are_found) {
