@@ -45,6 +45,12 @@ Keeper::Keeper(const Assembly& assembly, const Superblock& freshest, MemberBook 
     for (const Extent& each : bitmap_->set_ranges()) {
       if (each.end() > resync_offset_) bitmap_->set_unsynced(each);
     }
+    // A cut between the bits and the superblocks of the last record: all of it is in sync, and the
+    // next record says so.
+    if (bitmap_->unsynced().empty()) {
+      resync_offset_ = kAll;
+      checkpoint_due_ = true;
+    }
   }
   gate_.store(plain_);
 }

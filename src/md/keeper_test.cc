@@ -236,6 +236,21 @@ TEST(MdKeeper, ATornWriteIsResynced) {
   }
 }
 
+// The power went off between the bits and the superblocks of a record.
+TEST(MdKeeper, DirtyWithoutABitIsInSync) {
+  std::vector<Disk> disks = make_disks({});
+  for (Disk& each : disks) {
+    Superblock superblock = read_superblock(each);
+    superblock.resync_offset_bytes = 0;
+    store(each, superblock.superblock_offset_bytes, serialise_superblock(superblock));
+  }
+  Array array(std::move(disks));
+  EXPECT_TRUE(array.found.assembly.dirty());
+  EXPECT_TRUE(array.keeper->to_resync().empty());
+  EXPECT_EQ(array.clean(), Answer::open);
+  EXPECT_FALSE(array.again().assembly.dirty());
+}
+
 TEST(MdKeeper, AResyncGoesOnWhereItWas) {
   Shape shape{Version::v1_2, 6, 4, false};
   std::vector<Disk> disks = make_disks(shape);

@@ -18,7 +18,6 @@ constexpr std::uint64_t kStragglerOdds = 24;
 constexpr std::uint64_t kStragglerFactor = 20;
 // One in so many hangs, as disks do that try again for long.
 constexpr std::uint64_t kHangOdds = 300;
-constexpr std::uint64_t kHangNs = 10'000'000'000;
 // One write in so many is to be seen by reads before it is acknowledged.
 constexpr std::uint64_t kEarlyOdds = 4;
 

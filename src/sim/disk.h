@@ -22,6 +22,9 @@
 
 namespace ashlar::sim {
 
+// For so long a request takes that hangs.
+inline constexpr std::uint64_t kHangNs = 10'000'000'000;
+
 // What a disk does wrong, beyond what a disk may do.
 struct DiskFaults {
   std::uint64_t error_odds = 0;       // one request in so many fails with `io`; 0: none

@@ -3,6 +3,10 @@
 // Invariant: a request is in the disk's list exactly while its timer is armed.
 #include "sim/disk_class.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "topology/step_class.h"
@@ -82,7 +86,31 @@ Result<GeomPlan> create(const CreateArguments&) {
 
 constexpr ClassInfo kInfo = {&SimDisk::kFacts, &create, nullptr};
 
+class MediumReader final : public TasteReader {
+ public:
+  MediumReader(Disk& disk, std::string name) : disk_(disk), name_(std::move(name)) {}
+  Result<void> read(std::uint64_t offset, ByteSpan into) override {
+    const ByteView medium = disk_.medium();
+    if (!within(offset, into.size(), medium.size())) {
+      return make_error(Errc::out_of_range, "{}: past the end", name_);
+    }
+    std::copy_n(medium.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
+    return {};
+  }
+  std::uint64_t size_bytes() const override { return disk_.options().size_bytes; }
+  std::uint32_t block_size_bytes() const override { return disk_.options().sector_bytes; }
+  const std::string& name() const override { return name_; }
+
+ private:
+  Disk& disk_;
+  const std::string name_;
+};
+
 }  // namespace
+
+std::unique_ptr<TasteReader> medium_reader(Disk& disk) {
+  return std::make_unique<MediumReader>(disk, fmt::format("disk{}", disk.number()));
+}
 
 Result<Provider*> make_disk(Topology& topology, Disk& disk) {
   making = &disk;

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "program/deadline.h"
+#include "sim/disk.h"
 
 namespace ashlar::sim {
 namespace {
@@ -17,6 +18,10 @@ constexpr std::uint64_t kMostDeadlineNs = 1'000'000;
 // Each context on the way of a cancellation takes a turn, and may be late by kMostLatenessNs
 // (world.cc) several times; a disk that hangs does so for a hundred times as long.
 constexpr std::uint64_t kGraceNs = 100'000'000;
+
+// A record of an array is three trips for each of its phases, and the data go behind it; while
+// somebody else's is under way, one waits for that too.
+constexpr std::uint64_t kMostShieldedTrips = 40;
 
 class RealTimekeeper final : public Timekeeper {
  public:
@@ -45,7 +50,8 @@ Load::Load(std::uint64_t seed, World& world, Model& model, std::vector<Channel*>
       blocks_(channels_[0]->program().entry.size_bytes / block_bytes_),
       most_blocks_(std::min(blocks_, kMostBytes / block_bytes_)),
       hot_blocks_(1 + random_.below(blocks_)),
-      deadline_odds_(random_.one_in(2) ? 3 : 1'000'000) {}
+      deadline_odds_(random_.one_in(2) ? 3 : 1'000'000),
+      grace_ns_(kGraceNs) {}
 
 Load::~Load() { ASHLAR_ASSERT(under_way_.empty()); }
 
@@ -64,9 +70,10 @@ bool Load::submit_one() {
   constexpr std::array kMix = {Op::read,  Op::read,    Op::read,        Op::read,  Op::write,
                                Op::write, Op::write,   Op::write,       Op::write, Op::flush,
                                Op::flush, Op::discard, Op::write_zeroes};
-  const Op op = kMix[random_.below(kMix.size())];
+  Op op = kMix[random_.below(kMix.size())];
+  if (!channels_[0]->program().ops.has(op)) op = Op::write;
   const bool durable = (op == Op::write || op == Op::write_zeroes) && random_.one_in(4);
-  return start(op, some_extent(op), durable);
+  return start(op, some_extent(op), durable ? kFua : std::uint8_t{0});
 }
 
 // Memory in one piece or in several.
@@ -81,15 +88,15 @@ void Load::scatter(Request& request, std::uint64_t length) {
   }
 }
 
-bool Load::start(Op op, Extent extent, bool fua) {
+bool Load::start(Op op, Extent extent, std::uint8_t flags) {
   Channel& channel = *channels_[random_.below(channels_.size())];
   Bio* const fresh = channel.allocate();
   if (fresh == nullptr) return false;
-  auto request =
-      std::make_unique<Request>(Request{this, &channel, fresh, model_.begin(op, extent, fua)});
+  auto request = std::make_unique<Request>(
+      Request{this, &channel, fresh, model_.begin(op, extent, (flags & kFua) != 0)});
   Bio& bio = *request->bio;
   bio.op = op;
-  bio.flags = fua ? kFua : 0;
+  bio.flags = flags;
   bio.offset = extent.offset;
   bio.length = extent.length;
   bio.payload = Payload{};
@@ -115,6 +122,8 @@ bool Load::start(Op op, Extent extent, bool fua) {
   }
   return true;
 }
+
+void Load::expect_shields() { grace_ns_ = kGraceNs + kMostShieldedTrips * kHangNs; }
 
 void Load::draw_deadline(Request& request) {
   if (!random_.one_in(deadline_odds_)) return;
@@ -185,7 +194,7 @@ void Load::judge_deadline(const Request& request) {
     complain(fmt::format("request {}: timed out {} ns before its deadline", request.id,
                          request.deadline_ns - now));
   }
-  if (prompt_ && now > request.deadline_ns && now - request.deadline_ns > kGraceNs) {
+  if (prompt_ && now > request.deadline_ns && now - request.deadline_ns > grace_ns_) {
     complain(fmt::format("request {}: ended {} ns after its deadline", request.id,
                          now - request.deadline_ns));
   }

@@ -46,11 +46,14 @@ class Load {
   // Asks for the end of one that is under way, if any is.
   void cancel_one();
   // One flush, behind which nothing else is asked; false as above.
-  bool submit_flush() { return start(Op::flush, {}, false); }
+  // `quiet`: it says that nobody will write for some time.
+  bool submit_flush(bool quiet) { return start(Op::flush, {}, quiet ? kQuiet : std::uint8_t{0}); }
 
   // Memory has come to an end: a request on its way up may wait for the reserve of a step, which
   // another has whose disk hangs. So nothing is known of when its deadline ends it.
   void expect_waits() { prompt_ = false; }
+  // Some class shields requests: one ends when the disks that it asks have, one after another.
+  void expect_shields();
 
   // From now on what ends is not looked at: the power is off.
   void go_blind() { blind_ = true; }
@@ -77,7 +80,7 @@ class Load {
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
 
   Extent some_extent(Op op);
-  bool start(Op op, Extent extent, bool fua);
+  bool start(Op op, Extent extent, std::uint8_t flags);
   void scatter(Request& request, std::uint64_t length);
   void draw_deadline(Request& request);
   static void ended(Bio& bio) noexcept;
@@ -97,6 +100,7 @@ class Load {
   const std::uint64_t most_blocks_;  // of one request
   const std::uint64_t hot_blocks_;   // where most requests go
   const std::uint64_t deadline_odds_;
+  std::uint64_t grace_ns_;  // from a deadline to the end
   bool blind_ = false;
   bool prompt_ = true;  // what is cancelled ends soon
   std::vector<std::unique_ptr<Request>> under_way_;

@@ -32,6 +32,7 @@ struct Arguments {
   std::uint64_t seed = 0;
   double minutes = 0;
   std::string fault = "none";
+  bool arrays = false;
   bool trace = false;
 };
 
@@ -48,9 +49,13 @@ FaultSetting setting_of(const std::string& fault) {
   return FaultSetting::honest;
 }
 
+Stacks stacks_of(const Arguments& arguments) {
+  return arguments.arrays ? Stacks::with_arrays : Stacks::any;
+}
+
 std::string replay(const Arguments& arguments, std::uint64_t seed) {
   const std::string fault = arguments.fault == "none" ? "" : " --fault " + arguments.fault;
-  return fmt::format("./do sim --seed {}{}", seed, fault);
+  return fmt::format("./do sim --seed {}{}{}", seed, fault, arguments.arrays ? " --arrays" : "");
 }
 
 class Campaign {
@@ -70,7 +75,10 @@ class Campaign {
       if (live_ && elapsed() - shown_ > 0.2) show();
     }
     clear_line();
-    fmt::print("{:<10} {}\n{:<10} no failure; hash {:016x}\n", "sim", summary(), "", hash_);
+    fmt::print("{:<10} {}\n", "sim", summary());
+    fmt::print("{:<10} {} with an array, {} resyncs; ended dirty and degraded {}, lost {}\n", "",
+               grouped(arrays_), grouped(resyncs_), grouped(insisted_), grouped(lost_));
+    fmt::print("{:<10} no failure; hash {:016x}\n", "", hash_);
     return 0;
   }
 
@@ -84,11 +92,16 @@ class Campaign {
 
   RunResult one(std::uint64_t seed) {
     current_seed = seed;
-    RunResult result = sim::run({.seed = seed, .faults = setting_of(arguments_.fault)});
+    RunResult result = sim::run(
+        {.seed = seed, .faults = setting_of(arguments_.fault), .stacks = stacks_of(arguments_)});
     ++done_;
     requests_ += result.requests;
     timed_out_ += result.timed_out;
     cuts_ += result.cuts;
+    arrays_ += result.arrays;
+    resyncs_ += result.resyncs;
+    insisted_ += result.insisted;
+    lost_ += result.lost;
     simulated_ns_ += result.simulated_ns;
     hash_ = random_at(hash_, result.hash);
     return result;
@@ -127,6 +140,10 @@ class Campaign {
   std::uint64_t requests_ = 0;
   std::uint64_t timed_out_ = 0;
   std::uint64_t cuts_ = 0;
+  std::uint64_t arrays_ = 0;
+  std::uint64_t resyncs_ = 0;
+  std::uint64_t insisted_ = 0;
+  std::uint64_t lost_ = 0;
   std::uint64_t simulated_ns_ = 0;
   std::uint64_t hash_ = 0;
 };
@@ -136,6 +153,7 @@ int replay_one(const Arguments& arguments) {
   current_seed = arguments.seed;
   const RunResult result = run({.seed = arguments.seed,
                                 .faults = setting_of(arguments.fault),
+                                .stacks = stacks_of(arguments),
                                 .sink = arguments.trace ? stdout : nullptr});
   fmt::print("{:<10} {}\n", "seed", arguments.seed);
   fmt::print("{:<10} {}\n", "stack", result.stack);
@@ -158,6 +176,7 @@ int main_of(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--fault", arguments.fault, "disks that do wrong, which must be found out")
       ->check(CLI::IsMember({"none", "lost-flush", "misdirect"}));
+  app.add_flag("--arrays", arguments.arrays, "every stack has an array of Linux md in it");
   app.add_flag("--trace", arguments.trace, "with --seed: print every event")->needs(seed);
   try {
     app.parse(argc, argv);

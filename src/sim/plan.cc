@@ -25,27 +25,6 @@ constexpr std::uint64_t kUnitBytes = 4 * kKiB;
 // Of a kept overlay's map: room for all that a run does, and for what its lives leave behind.
 constexpr std::uint64_t kMapSlots = 64;
 
-// Reads the medium of a disk, for tasting.
-class MediumReader final : public TasteReader {
- public:
-  MediumReader(Disk& disk, const std::string& name) : disk_(disk), name_(name) {}
-  Result<void> read(std::uint64_t offset, ByteSpan into) override {
-    const ByteView medium = disk_.medium();
-    if (!within(offset, into.size(), medium.size())) {
-      return make_error(Errc::out_of_range, "{}: past the end", name_);
-    }
-    std::copy_n(medium.begin() + static_cast<std::ptrdiff_t>(offset), into.size(), into.begin());
-    return {};
-  }
-  std::uint64_t size_bytes() const override { return disk_.options().size_bytes; }
-  std::uint32_t block_size_bytes() const override { return disk_.options().sector_bytes; }
-  const std::string& name() const override { return name_; }
-
- private:
-  Disk& disk_;
-  const std::string& name_;
-};
-
 // A master boot record with one partition, "Linux", in sectors of the disk.
 void put_table(Disk& disk) {
   const std::uint32_t sector = disk.options().sector_bytes;
@@ -60,8 +39,9 @@ void put_table(Disk& disk) {
 
 }  // namespace
 
-Plan::Plan(std::uint64_t seed, FaultSetting setting, const FindClass& find, Trace& trace)
-    : random_(seed), setting_(setting), trace_(trace), find_(find) {
+Plan::Plan(std::uint64_t seed, FaultSetting setting, Stacks stacks, const FindClass& find,
+           Trace& trace)
+    : random_(seed), setting_(setting), stacks_(stacks), trace_(trace), find_(find) {
   Topology scratch;
   topology_ = &scratch;
   if (random_.one_in(4)) block_bytes_ = random_.one_in(2) ? 1024 : 4096;
@@ -69,6 +49,7 @@ Plan::Plan(std::uint64_t seed, FaultSetting setting, const FindClass& find, Trac
   top_ = build(0);
   description_ = text(*top_);
   topology_ = nullptr;
+  drawing_ = false;
 }
 
 std::string Plan::text(const PlanNode& node) const {
@@ -76,6 +57,7 @@ std::string Plan::text(const PlanNode& node) const {
   if (node.watch != nullptr) return text(*node.below.front());
   std::string inside;
   for (const auto& each : node.below) inside += (inside.empty() ? "" : ", ") + text(*each);
+  if (node.array != nullptr) return fmt::format("raid{}({})", node.array->level, inside);
   return fmt::format("{}({})", node.class_name, inside);
 }
 
@@ -83,11 +65,14 @@ std::string Plan::text(const PlanNode& node) const {
 
 Plan::NodePtr Plan::build(unsigned depth) {
   const bool enough = depth >= kMaxDepth || geoms_ >= kMaxGeoms;
-  if (enough || random_.one_in(depth == 0 ? 16 : 4)) return leaf();
+  const std::uint64_t leaf_odds = depth != 0 ? 4 : stacks_ == Stacks::with_arrays ? 2 : 16;
+  if (enough || random_.one_in(leaf_odds)) return leaf();
   return layer(depth);
 }
 
 Plan::NodePtr Plan::leaf() {
+  const bool wanted = stacks_ == Stacks::with_arrays && arrays_.empty();
+  if (wanted || random_.one_in(6)) return arrayed();
   if (random_.one_in(6)) return partition();
   return disk((1 + random_.below(16)) * kUnitBytes);
 }
@@ -278,14 +263,18 @@ Plan::NodePtr Plan::mirrored(unsigned depth) {
 
 // --- putting together ----------------------------------------------------------------------------
 
-Provider& Plan::assemble(Topology& topology, std::uint32_t view) {
+Provider* Plan::assemble(Topology& topology, std::uint32_t view, std::uint32_t left_out) {
   topology_ = &topology;
-  Provider& top = make(*top_, view);
+  left_out_ = left_out;
+  refusal_.reset();
+  for (PlanNode* each : arrays_) each->geom = nullptr;
+  Provider* const top = make(*top_, view);
   topology_ = nullptr;
   return top;
 }
 
-Provider& Plan::make(PlanNode& node, std::uint32_t view) {
+Provider* Plan::make(PlanNode& node, std::uint32_t view) {
+  if (node.array != nullptr) return make_array(node);
   std::vector<std::uint32_t> legs;
   for (std::uint32_t i = 0; i < node.below.size(); ++i) {
     if (!node.dropped[i]) legs.push_back(i);
@@ -296,9 +285,12 @@ Provider& Plan::make(PlanNode& node, std::uint32_t view) {
     view /= count;
   }
   std::vector<Provider*> over;
-  for (const std::uint32_t leg : legs) over.push_back(&make(*node.below[leg], view));
+  for (const std::uint32_t leg : legs) {
+    over.push_back(make(*node.below[leg], view));
+    if (over.back() == nullptr) return nullptr;
+  }
   node.legs = std::move(legs);
-  return make_over(node, std::move(over));
+  return &make_over(node, std::move(over));
 }
 
 Provider& Plan::make_over(PlanNode& node, std::vector<Provider*> over) {
@@ -329,8 +321,7 @@ Provider& Plan::make_over(PlanNode& node, std::vector<Provider*> over) {
 
 Provider& Plan::taste(PlanNode& node, Provider& below) {
   Disk& disk = *disks_[node.below.front()->disk];
-  topology_->set_reader_factory(
-      [&](Provider& provider) { return std::make_unique<MediumReader>(disk, provider.name); });
+  topology_->set_reader_factory([&](Provider&) { return medium_reader(disk); });
   auto found = topology_->taste(below, builtin_classes());
   topology_->set_reader_factory({});
   ASHLAR_ASSERT(found.ok() && found->geom != nullptr && !found->geom->providers().empty());
@@ -371,6 +362,8 @@ void Plan::note_dropped_legs(PlanNode& node) {
 bool Plan::reachable(Provider& device, std::uint64_t offset) {
   Geom& geom = *device.geom;
   if (geom.consumers().empty()) return !disk_of(geom).dead();
+  // It is made of disks that answer, or not at all.
+  if (geom.info().facts->name == kArrayClassName) return true;
   const auto below = [&](std::uint32_t consumer) -> Provider& {
     return *geom.consumers()[consumer]->provider;
   };

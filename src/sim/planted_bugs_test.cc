@@ -387,6 +387,27 @@ TEST(PlantedBugs, a_deadline_that_never_fires_is_found) {
   expect_deadline_found<DeadlineBug::never_fires>();
 }
 
+// --- arrays of Linux md --------------------------------------------------------------------------
+
+void expect_found_in_arrays(const ClassInfo& bad) {
+  expect_found({.stacks = Stacks::with_arrays, .find = with("md", bad)});
+}
+
+// Nothing says that stripes were being written: the write hole.
+Result<GeomPlan> create_without_records(const CreateArguments& arguments) {
+  const ClassInfo& real = *find_builtin_class("md");
+  ParameterTexts texts = arguments.parameters.texts();
+  texts["writable_without_records"] = "true";
+  auto parameters = Parameters::parse("md", real.facts->parameters, texts);
+  if (!parameters) return parameters.error();
+  return real.create({arguments.name, *parameters, arguments.consumers});
+}
+
+TEST(PlantedBugs, an_array_without_dirty_flag_and_bitmap_is_found) {
+  const ClassInfo bad = {find_builtin_class("md")->facts, &create_without_records, nullptr};
+  expect_found_in_arrays(bad);
+}
+
 // --- disks ---------------------------------------------------------------------------------------
 
 TEST(PlantedBugs, disks_that_lie_about_flushes_are_found) {

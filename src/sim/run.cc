@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <memory_resource>
 #include <new>
 
@@ -39,8 +40,15 @@ class Memory final : public std::pmr::memory_resource {
 
 // A stack that stands: a topology, programs, and a channel on each lane.
 struct Standing {
+  ~Standing() {
+    channels.clear();
+    programs.clear();
+    if (user != nullptr) topology.detach(user);
+  }
+
   Topology topology;
   Provider* top = nullptr;
+  Consumer* user = nullptr;
   Memory memory;
   std::vector<std::unique_ptr<Program>> programs;  // the last is the one in use
   std::vector<std::unique_ptr<Channel>> channels;  // first to go
@@ -54,7 +62,7 @@ class Run {
         honest_(options.faults == FaultSetting::honest),
         find_(options.find),
         make_timekeeper_(options.make_timekeeper),
-        plan_(random_.next(), options.faults, find_, trace_),
+        plan_(random_.next(), options.faults, options.stacks, find_, trace_),
         world_(random_.next(), trace_),
         dispatch_(random_.one_in(3) ? Dispatch::queued : Dispatch::direct) {
     const std::uint64_t lanes = 1 + random_.below(2);
@@ -66,8 +74,12 @@ class Run {
 
   RunResult result() {
     const std::uint64_t lives = 1 + random_.below(kMostLives);
-    for (std::uint64_t i = 0; i < lives && !failure_; ++i) life();
+    for (std::uint64_t i = 0; i < lives && !failure_ && !over_; ++i) life();
     RunResult result;
+    result.arrays = plan_.has_arrays() ? 1 : 0;
+    result.resyncs = resyncs_;
+    result.insisted = insisted_ ? 1 : 0;
+    result.lost = plan_.refusal() ? 1 : 0;
     result.hash = trace_.hash();
     result.failure = failure_;
     result.stack =
@@ -82,7 +94,7 @@ class Run {
   }
 
  private:
-  std::unique_ptr<Standing> stand(std::uint32_t view, std::size_t lanes);
+  std::unique_ptr<Standing> stand(std::uint32_t view, std::uint32_t left_out, std::size_t lanes);
   Result<std::unique_ptr<Program>> compiled(Provider& top, Dispatch dispatch);
   void replace_program(Standing& standing);
   void life();
@@ -93,9 +105,21 @@ class Run {
   void inspect_log(const Plan::Log& log, ByteView shown);
   void wait_for(Load& load);
   void inspect();
-  void inspect(std::uint32_t view);
+  void inspect_views();
+  void inspect(std::uint32_t view, std::uint32_t left_out);
   void inspect_piece(Standing& standing, Extent extent);
-  bool read(Channel& channel, Extent extent, ByteSpan into);
+  void survivors(Standing& standing, Extent extent, ByteView bytes);
+  void look_after_arrays();
+  bool resync(Standing& standing, PlanNode& node);
+  bool carry_out(Channel& channel, Upkeep& upkeep, const UpkeepJob& job);
+  void check_arrays();
+  void check_array(Standing& standing, PlanNode& node);
+  void power_on();
+  bool read(Channel& channel, Extent extent, ByteSpan into) {
+    const Segment segment{into.data(), into.size()};
+    return request(channel, Op::read, 0, extent, {&segment, 1, 0});
+  }
+  bool request(Channel& channel, Op op, std::uint8_t flags, Extent extent, Payload payload = {});
 
   Trace trace_;
   Random random_;
@@ -111,14 +135,27 @@ class Run {
   std::unique_ptr<Load> load_;
   std::optional<std::string> failure_;
   bool stuck_ = false;
+  bool over_ = false;  // what is left cannot be looked at
+  bool insisted_ = false;
+  bool closed_ = false;       // the last life ended with nothing under way, and was told so
+  std::uint64_t cut_in_ = 0;  // requests, while arrays are resynced; 0: no power cut
+  bool power_is_off_ = false;
+  std::uint64_t resyncs_ = 0;
   std::uint64_t requests_ = 0;
   std::uint64_t timed_out_ = 0;
   std::uint64_t cuts_ = 0;
 };
 
-std::unique_ptr<Standing> Run::stand(std::uint32_t view, std::size_t lanes) {
+// Null: an array of it is refused.
+std::unique_ptr<Standing> Run::stand(std::uint32_t view, std::uint32_t left_out,
+                                     std::size_t lanes) {
   auto standing = std::make_unique<Standing>();
-  standing->top = &plan_.assemble(standing->topology, view);
+  standing->top = plan_.assemble(standing->topology, view, left_out);
+  if (plan_.complaint() && honest_) failure_ = plan_.complaint();
+  if (standing->top == nullptr) return nullptr;
+  standing->user = standing->topology.attach(*standing->top, "sim");
+  const auto opened = standing->topology.set_access(*standing->user, {1, 1, 0});
+  ASHLAR_ASSERT(opened.ok());
   standing->programs.push_back(compiled(*standing->top, dispatch_).value());
   const ChannelOptions options{.writable = true, .memory = &standing->memory};
   for (std::size_t i = 0; i < lanes; ++i) {
@@ -146,12 +183,18 @@ void Run::replace_program(Standing& standing) {
 
 void Run::life() {
   plan_.clear_logs();
-  standing_ = stand(Plan::kAllLegs, lanes_.size());
+  standing_ = stand(Plan::kAllLegs, 0, lanes_.size());
+  if (standing_ == nullptr) {
+    over_ = true;
+    return;
+  }
+  closed_ = false;
   if (model_ == nullptr) model_ = std::make_unique<Model>(standing_->top->size_bytes);
   std::vector<Channel*> channels;
   for (const auto& each : standing_->channels) channels.push_back(each.get());
   load_ = std::make_unique<Load>(random_.next(), world_, *model_, channels, plan_.troubled(),
                                  make_timekeeper_);
+  if (plan_.has_arrays()) load_->expect_shields();
   under_load(*standing_, *load_);
   cut_power();
   load_->go_blind();
@@ -175,6 +218,7 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t rush = 1 + random_.below(6);
   if (random_.one_in(4)) {
     standing.memory.exhaust();
+    trace_.event(world_.now_ns(), "exhaust", {});
     load.expect_waits();
   }
   std::uint64_t submitted = 0;
@@ -189,7 +233,11 @@ void Run::under_load(Standing& standing, Load& load) {
   }
   if (random_.one_in(2)) return;
   wait_for(load);
-  if (!load.failure() && random_.one_in(2) && load.submit_flush()) wait_for(load);
+  const bool quiet = random_.one_in(2);
+  const std::uint64_t failed = load.counts().failed;
+  if (load.failure() || random_.one_in(2) || !load.submit_flush(quiet)) return;
+  wait_for(load);
+  closed_ = quiet && !plan_.troubled() && load.counts().failed == failed;
 }
 
 void Run::turn(Load& load) {
@@ -240,20 +288,37 @@ void Run::wait_for(Load& load) {
 
 // --- after the cut -------------------------------------------------------------------------------
 
-void Run::inspect() {
+void Run::power_on() {
   for (const auto& each : plan_.disks()) {
     each->power_on();
     each->set_calm(true);
   }
-  for (std::uint32_t view = 0; view < plan_.views() && !failure_; ++view) inspect(view);
-  if (plan_.views() > 1 && !failure_) inspect(Plan::kAllLegs);
+  power_is_off_ = false;
+}
+
+void Run::inspect() {
+  power_on();
+  inspect_views();
   if (!failure_) model_->adopt_survivors();
+  if (plan_.has_arrays() && !failure_ && !over_) look_after_arrays();
   for (const auto& each : plan_.disks()) each->set_calm(false);
 }
 
-void Run::inspect(std::uint32_t view) {
-  trace_.event(world_.now_ns(), "inspect", {view});
-  const auto standing = stand(view, 1);
+void Run::inspect_views() {
+  for (std::uint32_t view = 0; view < plan_.views() && !failure_ && !over_; ++view) {
+    inspect(view, 0);
+  }
+  if (plan_.views() > 1 && !failure_ && !over_) inspect(Plan::kAllLegs, 0);
+}
+
+void Run::inspect(std::uint32_t view, std::uint32_t left_out) {
+  trace_.event(world_.now_ns(), "inspect", {view, left_out});
+  const auto standing = stand(view, left_out, 1);
+  if (standing == nullptr || failure_) {
+    over_ = true;
+    return;
+  }
+  if (plan_.insisted()) insisted_ = over_ = true;
   const std::uint64_t size = standing->top->size_bytes;
   for (std::uint64_t at = 0; at < size && !failure_; at += kPieceBytes) {
     inspect_piece(*standing, {at, std::min(kPieceBytes, size - at)});
@@ -265,40 +330,155 @@ void Run::inspect_piece(Standing& standing, Extent extent) {
   std::vector<std::byte> bytes(extent.length);
   Channel& channel = *standing.channels.front();
   if (read(channel, extent, bytes)) {
-    failure_ = model_->check_survivors(extent, bytes);
+    survivors(standing, extent, bytes);
     return;
   }
   const std::uint64_t block = plan_.block_bytes();
   for (std::uint64_t at = extent.offset; at < extent.end() && !failure_; at += block) {
     const ByteSpan here = ByteSpan(bytes).first(block);
     if (read(channel, {at, block}, here)) {
-      failure_ = model_->check_survivors({at, block}, here);
+      survivors(standing, {at, block}, here);
     } else if (Plan::reachable(*standing.top, at)) {
       failure_ = fmt::format("after the power cut: byte {} cannot be read, but a disk has it", at);
     }
   }
 }
 
-bool Run::read(Channel& channel, Extent extent, ByteSpan into) {
+// What an array that was dirty and degraded has computed may be anything.
+void Run::survivors(Standing& standing, Extent extent, ByteView bytes) {
+  if (!plan_.insisted()) {
+    failure_ = model_->check_survivors(extent, bytes);
+    return;
+  }
+  for (std::uint64_t at = 0; at < extent.length && !failure_; at += kSectorBytes) {
+    if (plan_.uncertain(*standing.top, extent.offset + at)) continue;
+    failure_ = model_->check_survivors({extent.offset + at, kSectorBytes},
+                                       bytes.subspan(at, kSectorBytes));
+  }
+}
+
+bool Run::request(Channel& channel, Op op, std::uint8_t flags, Extent extent, Payload payload) {
   Bio* bio = channel.allocate();
   ASHLAR_ASSERT(bio != nullptr);
-  const Segment segment{into.data(), into.size()};
   bool ended = false;
-  bio->op = Op::read;
-  bio->flags = 0;
+  bio->op = op;
+  bio->flags = flags;
   bio->offset = extent.offset;
   bio->length = extent.length;
-  bio->payload = {&segment, 1, 0};
+  bio->payload = payload;
   bio->user = &ended;
   bio->end_io = [](Bio& done) noexcept { *static_cast<bool*>(done.user) = true; };
   channel.submit(*bio);
   while (!ended) {
+    if (cut_in_ != 0 && --cut_in_ == 0) {
+      for (const auto& each : plan_.disks()) each->cut_power(world_.now_ns());
+      power_is_off_ = true;
+    }
     const bool goes_on = world_.step();
     ASHLAR_ASSERT(goes_on || ended);
   }
   const bool ok = bio->ok();
   channel.release(*bio);
   return ok;
+}
+
+// --- arrays --------------------------------------------------------------------------------------
+
+// As whoever looks after them does, sometimes with a power cut in the middle.
+void Run::look_after_arrays() {
+  if (random_.one_in(3)) cut_in_ = 1 + random_.below(400);
+  if (auto standing = stand(Plan::kAllLegs, 0, 1); standing != nullptr && !failure_) {
+    for (PlanNode* each : plan_.arrays()) {
+      if (closed_ && each->array->dirty) {
+        failure_ = fmt::format("{} is dirty, and was told that nobody writes", each->name);
+      }
+      if (!failure_ && !power_is_off_ && !resync(*standing, *each)) {
+        failure_ = fmt::format("{} cannot be resynced", each->name);
+      }
+    }
+  }
+  cut_in_ = 0;
+  closed_ = false;
+  if (failure_ || plan_.refusal()) return;
+  if (power_is_off_) {
+    ++cuts_;
+    power_on();
+    inspect_views();
+    if (!failure_ && !over_) look_after_arrays();
+    return;
+  }
+  check_arrays();
+}
+
+// False: it did not come to its end, though the power is on.
+bool Run::resync(Standing& standing, PlanNode& node) {
+  Provider& device = *node.geom->providers().front();
+  Upkeep* const upkeep = node.geom->body().upkeep();
+  if (upkeep == nullptr) return true;
+  standing.programs.push_back(compiled(device, dispatch_).value());
+  const auto channel =
+      Channel::open(*lanes_[0], *standing.programs.back(), {.writable = true}).value();
+  for (int i = 0; i < 3; ++i) {
+    const auto job = upkeep->due();
+    if (!job) break;
+    ++resyncs_;
+    trace_.event(world_.now_ns(), "resync", {job->ranges.size()});
+    if (!carry_out(*channel, *upkeep, *job)) return power_is_off_;
+    upkeep->finish(*job);
+  }
+  return request(*channel, Op::flush, kQuiet, {}) || power_is_off_;
+}
+
+bool Run::carry_out(Channel& channel, Upkeep& upkeep, const UpkeepJob& job) {
+  const std::uint64_t step = upkeep.step_bytes() * (1 + random_.below(3));
+  for (const Extent& range : job.ranges) {
+    for (std::uint64_t at = range.offset; at < range.end(); at += step) {
+      const Extent piece{at, std::min(step, range.end() - at)};
+      if (!request(channel, Op::repair, 0, piece)) return false;
+      if (!random_.one_in(4)) continue;
+      upkeep.progress(job, piece.end());
+      // What has been done so far goes to the members now and then.
+      if (random_.one_in(2) && !request(channel, Op::flush, kQuiet, {})) return false;
+    }
+  }
+  return request(channel, Op::flush, 0, {});
+}
+
+// Everything has been resynced: it is clean, parity fits, and the same is there without any of the
+// members that may be missing.
+void Run::check_arrays() {
+  std::uint32_t sets = 1;
+  if (const auto standing = stand(Plan::kAllLegs, 0, 1); standing != nullptr) {
+    sets = plan_.left_out_sets();
+    for (PlanNode* each : plan_.arrays()) {
+      if (!failure_) check_array(*standing, *each);
+    }
+  }
+  for (std::uint32_t view = 0; view < plan_.views() && !failure_ && !over_; ++view) {
+    for (std::uint32_t set = 0; set < sets && !failure_ && !over_; ++set) inspect(view, set);
+  }
+}
+
+void Run::check_array(Standing& standing, PlanNode& node) {
+  Upkeep* const upkeep = node.geom->body().upkeep();
+  if (node.array->dirty || (upkeep != nullptr && upkeep->due())) {
+    failure_ = fmt::format("{} has been resynced, and is dirty", node.name);
+    return;
+  }
+  const auto in_sync = static_cast<std::size_t>(std::popcount(node.array->in_sync));
+  if (upkeep == nullptr || in_sync < node.below.size()) return;
+  standing.programs.push_back(compiled(*node.geom->providers().front(), dispatch_).value());
+  const auto channel =
+      Channel::open(*lanes_[0], *standing.programs.back(), {.writable = true}).value();
+  const UpkeepJob job = upkeep->whole(UpkeepJob::Kind::check);
+  bool ok = true;
+  for (const Extent& each : job.ranges) ok = ok && request(*channel, Op::repair, kCheck, each);
+  upkeep->finish(job);
+  if (!ok) failure_ = fmt::format("{} cannot be checked", node.name);
+  if (ok && upkeep->mismatches() != 0) {
+    failure_ = fmt::format("{} has been resynced, and in {} sectors parity does not fit", node.name,
+                           upkeep->mismatches());
+  }
 }
 
 }  // namespace

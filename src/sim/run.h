@@ -6,6 +6,11 @@
 //   point
 //           -> everything under way must still end -> assemble anew over what survived
 //           -> every sector, seen through each leg of each mirror, is what the model permits
+//           -> arrays are resynced, with a power cut or without; then they are clean, their parity
+//           fits, and without any members that they can do without they show the same
+//
+// A run ends early where an array was dirty and degraded: what was computed for its missing member
+// may be wrong, and is not looked at; or where one has lost more members than it can do without.
 //
 // THREAD: one; runs on different threads do not touch each other.
 #pragma once
@@ -24,6 +29,7 @@ namespace ashlar::sim {
 struct RunOptions {
   std::uint64_t seed = 1;
   FaultSetting faults = FaultSetting::honest;
+  Stacks stacks = Stacks::any;
   FindClass find = &find_builtin_class;
   MakeTimekeeper make_timekeeper = &real_timekeeper;
   std::FILE* sink = nullptr;  // where the trace is printed
@@ -37,6 +43,10 @@ struct RunResult {
   std::uint64_t requests = 0;
   std::uint64_t timed_out = 0;  // of these, ended by their deadline
   std::uint64_t cuts = 0;
+  std::uint64_t arrays = 0;    // 1: the stack has one
+  std::uint64_t resyncs = 0;   // that were carried out
+  std::uint64_t insisted = 0;  // runs that ended with an array that was dirty and degraded
+  std::uint64_t lost = 0;      // or that had lost too many members
   std::uint64_t simulated_ns = 0;
 };
 

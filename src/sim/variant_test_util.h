@@ -27,6 +27,7 @@ class Variant : public GeomBody {
     return real_->on_consumer_lost(consumer);
   }
   void on_gone(std::uint32_t provider) noexcept override { real_->on_gone(provider); }
+  Upkeep* upkeep() override { return real_->upkeep(); }
   std::vector<ConsumerByte> locate(std::uint32_t provider, std::uint64_t offset,
                                    std::uint32_t consumers) const override {
     return real_->locate(provider, offset, consumers);

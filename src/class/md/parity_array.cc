@@ -158,10 +158,9 @@ Verdict ParityArray::read(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   return split.verdict();
 }
 
-// A request within one stripe is its own part.
+// One within a stripe is a part, too: who holds a lock must not need what is set aside for whole
+// requests, which another may have whose parts wait for that lock.
 Verdict ParityArray::by_rows(Bio& bio, ParityPad& pad, Context& cx) noexcept {
-  const std::uint64_t in_row = bio.offset % row_bytes_;
-  if (in_row + bio.length <= row_bytes_) return begin_row(bio, pad, cx, false);
   pad.phase = ParityPhase::parts;
   Split split(cx, bio);
   for (std::uint64_t skip = 0; skip < bio.length;) {
