@@ -96,6 +96,16 @@ std::vector<ConsumerByte> ParityArray::locate(std::uint32_t, std::uint64_t offse
   return {{member.consumer, array_->on_device(place.role, place.offset_bytes)}};
 }
 
+std::vector<std::pair<std::string, std::string>> ParityArray::status() const {
+  auto lines = md_status(*array_);
+  if (torn_.any()) {
+    lines.emplace_back("torn", fmt::format("{} stripes of which a change failed midway; a repair "
+                                           "makes their parity right",
+                                           torn_.count()));
+  }
+  return lines;
+}
+
 // --- requests
 // -------------------------------------------------------------------------------------
 
@@ -308,6 +318,9 @@ md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) con
     const std::uint32_t role = first_member(left);
     if (touches(array_->places[role].bad_blocks, begin, end)) bad |= member_bit(role);
   }
+  // A check looks at parity that is wrong; everybody else does without it.
+  const bool checks = (work.bio().flags & kCheck) != 0;
+  if (!checks && torn_.has(work.row.number)) avoid |= work.row.parity;
   return {array_->members.readable(end) & ~avoid & ~bad, array_->members.sets().written() & ~bad};
 }
 

@@ -15,6 +15,9 @@
 // request has succeeded. A read that failed on a member is answered from the others, and what was
 // computed is written back to it; it is dropped where that fails too.
 //
+// A change that fails on more members than the array can do without leaves a stripe torn
+// (torn_stripes.h): what would have to be computed there cannot be read, until a repair.
+//
 // PROGRESS: who waits for a work holds nothing; who waits for a lock holds a work; who waits for
 // room holds both, and whoever has room waits for disks only.
 // PAYLOAD: the bytes of a write must not change until it has ended: parity is computed from them.
@@ -28,6 +31,7 @@
 #include "class/md/array.h"
 #include "class/md/recorder.h"
 #include "class/md/row_work.h"
+#include "class/md/torn_stripes.h"
 #include "program/local.h"
 #include "program/split.h"
 #include "topology/step_class.h"
@@ -114,9 +118,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   Result<void> on_consumer_removed(std::uint32_t consumer) override;
   std::vector<ConsumerByte> locate(std::uint32_t, std::uint64_t offset,
                                    std::uint32_t) const override;
-  std::vector<std::pair<std::string, std::string>> status() const override {
-    return md_status(*array_);
-  }
+  std::vector<std::pair<std::string, std::string>> status() const override;
   std::unique_ptr<Local> make_local(Context& cx) {
     return std::make_unique<Local>(layout_, locals_, cx);
   }
@@ -214,6 +216,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   std::optional<Joining> joining_;                                  // the control thread's
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
+  TornStripes torn_;
   MdRecorder recorder_;
   std::atomic<bool> writable_{false};
   std::atomic<bool> looked_after_{false};

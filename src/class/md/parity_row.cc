@@ -283,13 +283,16 @@ Verdict ParityArray::row_was_written(Bio& bio, ParityPad& pad, Context& cx) noex
   if (pad.refused != 0) {
     const bool dropped = drop(pad.refused, Op::write, pad.error);
     pad.torn = !dropped && !restored;
+    if (pad.torn) torn_.add(work.row.number);
     // What was read is right, whatever became of writing it back.
     return end_row(bio, pad, cx, dropped || restored ? Errc::ok : pad.error);
   }
   if (restored) {
     restored_.fetch_add(1, std::memory_order_relaxed);
-  } else if (bio.ok() && work.caching) {
-    keep_parity(work);
+  } else if (bio.ok()) {
+    if (work.caching) keep_parity(work);
+    const bool whole = work.last - work.first == row_bytes_;
+    if (whole && bio.op != Op::read) torn_.remove(work.row.number);
   }
   return end_row(bio, pad, cx, bio.error);
 }
