@@ -227,7 +227,8 @@ TEST_P(MdUpkeep, what_is_damaged_is_counted_and_mended) {
                                         .layout = array_.layout,
                                         .chunk_bytes = array_.chunk_bytes,
                                         .raid_disks = array_.members,
-                                        .component_bytes = kComponentBytes})
+                                        .component_bytes = kComponentBytes,
+                                        .data_bytes = {}})
                           .value();
   const std::string disk = fmt::format("disk{}", layout.parity()->stripe(0).p);
   disks.write(disk, array_.data_offset_bytes, pattern(512, 9));

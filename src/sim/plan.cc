@@ -219,9 +219,9 @@ Plan::NodePtr Plan::overlaid() {
   both.push_back(disk((1 + random_.below(16)) * kUnitBytes));
   if (setting_ != FaultSetting::honest) return std::move(both.front());
   const std::uint64_t size = both.front()->size_bytes;
-  MediumReader base(*disks_[both.front()->disk], both.front()->name);
+  const auto base = medium_reader(*disks_[both.front()->disk]);
   auto header = overlay::make_header(
-      size, {}, [&](std::uint64_t offset, ByteSpan into) { return base.read(offset, into); });
+      size, {}, [&](std::uint64_t offset, ByteSpan into) { return base->read(offset, into); });
   header.value().slots = kMapSlots;
   both.push_back(disk(header->size_bytes()));
   Disk& store = *disks_[both.back()->disk];
@@ -306,9 +306,8 @@ Provider& Plan::make_over(PlanNode& node, std::vector<Provider*> over) {
     ASHLAR_ASSERT(info != nullptr);
     // An overlay reads what it has on its disks.
     if (node.class_name == "overlay") {
-      topology_->set_reader_factory([](Provider& below) {
-        return std::make_unique<MediumReader>(disk_of(*below.geom), below.name);
-      });
+      topology_->set_reader_factory(
+          [](Provider& below) { return medium_reader(disk_of(*below.geom)); });
     }
     auto geom = topology_->create(*info, {node.name, std::move(over), node.parameters});
     topology_->set_reader_factory({});

@@ -159,6 +159,7 @@ class Overlay final : public StepClass<Overlay, OverlayPad> {
       case Op::write:
       case Op::discard:
       case Op::write_zeroes:
+      case Op::repair:  // is refused
         break;
     }
     if (!kept()) return change_on(bio, pad, cx);
