@@ -21,6 +21,7 @@ const std::vector<std::string>& plain_classes() {
     for (const ClassInfo* each : builtin_classes()) {
       const ClassFacts& facts = *each->facts;
       const bool plain = facts.min_consumers == 1 && each->taste == nullptr &&
+                         each->member == nullptr &&
                          std::none_of(facts.parameters.begin(), facts.parameters.end(),
                                       [](const ParameterSpec& spec) { return spec.required; });
       const bool known = std::find(kKnown.begin(), kKnown.end(), facts.name) != kKnown.end();

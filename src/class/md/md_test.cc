@@ -128,7 +128,7 @@ TEST(MdClass, makes_an_array_over_devices_in_any_order) {
   Provider& array =
       disks.rig().make("md", "array", disks.add_all({.level = 10, .members = 3, .layout = 0x102}));
   EXPECT_EQ(array.size_bytes, 192 * kKiB);
-  EXPECT_TRUE(array.read_only);
+  EXPECT_FALSE(array.read_only);
   EXPECT_EQ(array.detail, "raid10");
   // The second chunk lies on the third member, and then on the first one.
   const auto places = array.geom->body().locate(0, 16 * kKiB, 3);
@@ -164,10 +164,12 @@ TEST(MdClass, refuses_what_the_level_cannot_do_without) {
             "md: 'here:test': 1 of 3 members are missing, and raid0 can do without none");
 }
 
-TEST(MdClass, refuses_levels_that_are_not_there_yet) {
+TEST(MdClass, refuses_parity_of_which_more_is_missing_than_it_can_lose) {
   Disks disks;
-  EXPECT_EQ(disks.refusal(disks.add_all({.level = 5, .members = 3, .layout = 2})),
-            "md: 'here:test': raid5 is not supported");
+  auto over = disks.add_all({.level = 5, .members = 4, .layout = 2});
+  over.resize(2);
+  EXPECT_EQ(disks.refusal(over),
+            "md: 'here:test': 2 members are missing (places 0, 1), and the array can do without 1");
 }
 
 TEST(MdClass, refuses_more_members_than_it_can_keep_account_of) {

@@ -87,7 +87,7 @@ std::optional<Verdict> MdRecorder::ask(Bio& bio, MdRecordPad& pad, MdLocal& loca
   std::destroy_at(&wait);
   if (answer == md::Answer::open) return std::nullopt;
   if (answer == md::Answer::record) {
-    if (pad.stage == MdRecordPad::Stage::enter) changes_.fetch_add(1);
+    changes_.fetch_add(1);
     pad.records = true;
     bio.shielded = true;
     if (start_record()) {

@@ -96,7 +96,7 @@ class MdRecorder {
   const std::unique_ptr<md::Keeper> keeper_;
   Dropper& dropper_;
   const bool fua_;
-  std::atomic<std::uint64_t> changes_{0};  // records before changes
+  std::atomic<std::uint64_t> changes_{0};  // records, most of them before changes
   std::atomic<std::uint64_t> cleaned_{0};  // of these, before the last record that said clean
 
   // Of the record under way; whoever carries it out has them.
