@@ -150,11 +150,11 @@ bool enough(const std::vector<std::string>& paths) {
   return arrays[0].runs();
 }
 
-// Of five members, only those with one of them missing.
+// Of more than three members, only those with one of them missing: assembly_test.cc asks for all.
 void expect_every_set(const Members& members) {
   const std::uint32_t sets = 1u << members.paths.size();
   for (std::uint32_t missing = 0; missing + 1 < sets; ++missing) {
-    if (members.paths.size() > 4 && std::popcount(missing) > 1) continue;
+    if (members.paths.size() > 3 && std::popcount(missing) > 1) continue;
     SCOPED_TRACE(fmt::format("missing: {:b}", missing));
     const auto paths = chosen(members, missing);
     enough(paths) ? expect_array(members, paths) : expect_refusal(paths);
@@ -177,7 +177,7 @@ TEST(MdArrays, of_the_kernel_have_its_contents) {
     even ? expect_every_set(*members) : expect_array(*members, members->paths);
     ++cases;
   }
-  EXPECT_EQ(cases, 42);
+  EXPECT_EQ(cases, 41);
 }
 
 class MdCorpusArrays : public testing::TestWithParam<std::string> {};

@@ -185,6 +185,7 @@ void MdRecorder::end_record() noexcept {
 
 void MdRecorder::member_failed(MemberSet roles) noexcept {
   if (keeper_ == nullptr) return;
+  changes_.fetch_add(1);  // the others are to say so
   for (; roles != 0; roles &= roles - 1) keeper_->member_failed(first_member(roles));
 }
 
