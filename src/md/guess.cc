@@ -26,7 +26,7 @@ const std::vector<Family> kStriped = {{0, {0}}, {10, kCopyLayouts}};
 
 class Guesser {
  public:
-  explicit Guesser(const GuessInput& input) : input_(input), pages_(input) {}
+  explicit Guesser(const GuessInput& input) : pages_(input) {}
 
   Result<Guesses> guess();
 
@@ -47,7 +47,6 @@ class Guesser {
            relations_.sum_is_member.likely();
   }
 
-  const GuessInput& input_;
   Pages pages_;
   Relations relations_;
   Guesses guesses_;

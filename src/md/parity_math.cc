@@ -77,7 +77,7 @@ void add_to_q(std::byte* q, std::uint32_t exponent, const std::byte* delta,
 //   the cheaper one) or x = Q' / 2^e.
 Recovery::Recovery(std::uint32_t columns, std::span<const std::uint32_t> missing, bool has_p,
                    bool has_q)
-    : columns_(columns), count_(static_cast<std::uint32_t>(missing.size())), p_(has_p), q_(has_q) {
+    : columns_(columns), count_(static_cast<std::uint32_t>(missing.size())), p_(has_p) {
   ASHLAR_ASSERT(columns <= kMaxColumns && count_ >= 1 && count_ <= kMost);
   ASHLAR_ASSERT((count_ == 1 && (has_p || has_q)) || (has_p && has_q));
   std::memcpy(missing_.data(), missing.data(), missing.size_bytes());

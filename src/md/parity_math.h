@@ -61,7 +61,6 @@ class Recovery {
   std::uint32_t count_;
   std::array<std::uint32_t, kMost> missing_{};
   bool p_;
-  bool q_;
   // For each missing column: the factors of all columns, then of P and of Q. Unused for a sum.
   std::array<unsigned char, kMost*(kMaxColumns + 2) * 32> tables_;
 };
