@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/random.h"
+#include "topology/limits.h"
 
 namespace ashlar::overlay {
 namespace {
