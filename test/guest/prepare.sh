@@ -81,27 +81,27 @@ put_modules() {
   for module in $(words_of module); do
     modprobe -d "$work/unpacked" -S "$version" --show-depends "$module"
   done | awk '$1 == "insmod" {print $2}' | sort -u | while read -r file; do
-    (cd "$work/unpacked" && cp --parents "${file#"$work/unpacked/"}" "$work/root")
+    (cd "$work/unpacked" && cp --parents "${file#"$work/unpacked/"}" "$work/tree")
   done
-  cp "$work/unpacked/$modules"/modules.{builtin,builtin.modinfo,order} "$work/root/$modules"
-  depmod -b "$work/root" "$version"
+  cp "$work/unpacked/$modules"/modules.{builtin,builtin.modinfo,order} "$work/tree/$modules"
+  depmod -b "$work/tree" "$version"
   python3 test/guest/unpack_kernel.py "$work/unpacked/boot/vmlinuz-$version" "$made/vmlinux"
 }
 
 put_programs() {
   local program library unpacked="$work/unpacked"
   local path="$unpacked/lib/x86_64-linux-gnu:$unpacked/usr/lib/x86_64-linux-gnu"
-  install -D "$unpacked/bin/busybox" "$work/root/bin/busybox"
+  install -D "$unpacked/bin/busybox" "$work/tree/bin/busybox"
   for program in $(words_of program); do
-    install -D "$unpacked/$program" "$work/root/$program"
+    install -D "$unpacked/$program" "$work/tree/$program"
     for library in $(LD_LIBRARY_PATH="$path" ldd "$unpacked/$program" | grep -o '/[^ ]*'); do
-      install -D "$library" "$work/root/${library#"$unpacked"}"
+      install -D "$library" "$work/tree/${library#"$unpacked"}"
     done
   done
 }
 
 pack() {
-  (cd "$work/root" && find . | sort | cpio --quiet --reproducible -o -H newc -R 0:0 | gzip -1n) \
+  (cd "$work/tree" && find . | sort | cpio --quiet --reproducible -o -H newc -R 0:0 | gzip -1n) \
     > "$made/initramfs"
   # The kernel takes another archive behind it, where that begins at a multiple of four.
   truncate -s %4 "$made/initramfs"
@@ -121,7 +121,7 @@ rm -f "$made/key"
 : > "$made/packages.log"
 download || { refresh_index && download; } ||
   unavailable "its packages cannot be downloaded ($made/packages.log)"
-mkdir "$work/root"
+mkdir "$work/tree"
 unpack
 put_modules
 put_programs
