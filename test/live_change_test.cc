@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "io/sync_device.h"
 #include "test/live_load.h"
 
 namespace ashlar {
@@ -295,6 +296,21 @@ TEST_F(LiveChange, a_lane_that_sleeps_keeps_what_it_uses_and_no_more) {
   channel.reset();
   await_settled();
   EXPECT_EQ(geoms(), 1u);
+}
+
+// Its requests end at once, and it never waits: what was changed reaches it all the same.
+TEST_F(LiveChange, a_lane_of_calls_that_return_at_once_takes_the_new_program) {
+  auto device = node_->open("disk", {.write = true}).value();
+  auto lane = Lane::create({}).value();
+  auto channel = device->channel(*lane).value();
+  const std::size_t steps = channel->program().steps.size();
+  SyncDevice calls(*channel);
+  std::vector<std::byte> bytes(4 * kKiB, std::byte{1});
+  ASSERT_TRUE(node_->insert("disk", "passthrough", "a").ok());
+  EXPECT_FALSE(node_->settled());
+  EXPECT_EQ(calls.write(0, bytes), Errc::ok);
+  await_settled();
+  EXPECT_GT(channel->program().steps.size(), steps);
 }
 
 TEST_F(LiveChange, what_cannot_be_is_refused_and_nothing_has_changed) {

@@ -136,12 +136,14 @@ bool enough(const std::vector<std::string>& paths) {
   std::vector<md::Candidate> candidates;
   for (const std::string& path : paths) {
     std::ifstream file(path, std::ios::binary);
-    const std::string disk((std::istreambuf_iterator<char>(file)), {});
+    const std::uint64_t size = fs::file_size(path);
     for (const md::Version version : md::kVersions) {
-      const auto at = md::superblock_offset(version, disk.size());
+      const auto at = md::superblock_offset(version, size);
       if (!at) continue;
-      auto parsed = md::parse_superblock(as_bytes(disk).subspan(*at, md::kSuperblockBytes), version,
-                                         disk.size());
+      std::string block(md::kSuperblockBytes, '\0');
+      file.seekg(static_cast<std::streamoff>(*at));
+      file.read(block.data(), static_cast<std::streamsize>(block.size()));
+      auto parsed = md::parse_superblock(as_bytes(block), version, size);
       if (parsed) candidates.push_back({path, std::move(*parsed)});
     }
   }

@@ -85,7 +85,7 @@ class Disks {
     return wait();
   }
   void await_settled() {
-    while (!node->settled()) std::this_thread::yield();
+    while (!node->settled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   std::unique_ptr<Node> node;
@@ -149,7 +149,7 @@ UpkeepStatus await_progress(Disks& disks) {
   for (;;) {
     const UpkeepStatus status = disks.node->upkeep("test").value();
     if (status.done_bytes > 0 || status.state != State::running) return status;
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
@@ -290,6 +290,27 @@ TEST(MdUpkeepAlone, what_is_due_starts_when_it_is_opened_for_writing) {
   disks.write("test", 0, pattern(4096, 1));
   EXPECT_EQ(disks.wait().state, State::done);
   EXPECT_TRUE(disks.superblock("disk2").clean());
+}
+
+// Parity that never was right must not be believed by a small change: its member may die next.
+TEST(MdUpkeepAlone, what_is_written_before_a_resync_outlives_its_member) {
+  constexpr std::uint32_t kMembers = 6;
+  Disks disks;
+  const TestArray array = shape(5, kMembers);
+  make_members(disks, array, false);
+  // A block of each chunk of the first stripes: adjusting would read less than computing.
+  const std::uint64_t end = kMembers * (kMembers - 1) * array.chunk_bytes;
+  for (std::uint64_t at = 0; at < end; at += array.chunk_bytes) {
+    disks.write("test", at, pattern(4096, static_cast<unsigned>(at)));
+  }
+  ASSERT_TRUE(disks.node->orphan("disk2").ok());
+  const std::vector<std::byte> content = disks.read("test");
+  for (std::uint64_t at = 0; at < end; at += array.chunk_bytes) {
+    const std::vector<std::byte> bytes = pattern(4096, static_cast<unsigned>(at));
+    EXPECT_TRUE(
+        std::equal(bytes.begin(), bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at)))
+        << at;
+  }
 }
 
 TEST(MdUpkeepAlone, what_must_not_join_is_refused) {

@@ -60,7 +60,7 @@ void plan_write(RowSegment& segment, const Row& row, const RowMembers& members, 
   const Roles unwritten = segment.covered & ~members.written;
   plan.possible = plan.possible && count_of(unwritten) <= count_of(segment.parity);
   // All parity that is to be right must be known to follow a difference.
-  const bool adjusts = ((segment.covered | segment.parity) & missing) == 0;
+  const bool adjusts = members.parity_fits && ((segment.covered | segment.parity) & missing) == 0;
   const bool computes = (rest & missing) == 0;
   if (segment.parity == 0) {
     segment.method = Method::plain;

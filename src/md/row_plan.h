@@ -12,7 +12,8 @@
 // Each segment is a small stripe of its own, and gets the method with the fewest reads:
 //
 //   compute      parity from all data: what is not covered is read (nothing, for a full stripe)
-//   adjust       the covered data and the parity are read; parity follows the difference
+//   adjust       the covered data and the parity are read; parity follows the difference (only
+//                where it is known to fit: else what is wrong would stay wrong)
 //   recover      something that is needed cannot be read: it is computed from parity first
 //   plain        there is no parity member to keep right
 //
@@ -80,6 +81,7 @@ struct RowPlan {
 struct RowMembers {
   Roles readable = 0;
   Roles written = 0;
+  bool parity_fits = true;  // false: it may be wrong, and must not follow a difference
 };
 
 // The bytes [first, last) of the data of a row, counted from the start of its first chunk.

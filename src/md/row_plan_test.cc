@@ -134,6 +134,23 @@ TEST_P(RowPlans, a_write_of_all_reads_nothing_and_one_of_little_as_little_as_can
   EXPECT_EQ(count(small.segments[0].reads), std::min(adjust, compute));
 }
 
+// Parity that may be wrong is computed anew, as long as all data can be read.
+TEST_P(RowPlans, parity_that_may_not_fit_follows_no_difference) {
+  each_case(layout(), [&](const Row& row, std::uint64_t first, std::uint64_t last, Roles missing) {
+    const RowMembers members = {row.all() & ~missing, row.all() & ~missing, false};
+    const RowPlan plan = plan_row_write(row, kChunk, first, last, members);
+    expect_covers(plan, row, first, last);
+    expect_write(plan, row, missing);
+    for (std::uint32_t i = 0; i < plan.count; ++i) {
+      const RowSegment& segment = plan.segments[i];
+      ASSERT_NE(segment.method, RowSegment::Method::adjust);
+      if ((row.data & missing) == 0) {
+        ASSERT_EQ(segment.reads & row.parity, 0u);
+      }
+    }
+  });
+}
+
 TEST_P(RowPlans, too_many_missing_is_said) {
   const ParityLayout its = layout();
   const Row row(its, 1);

@@ -151,7 +151,7 @@ void Lane::request_cancel_scan() noexcept {
 }
 
 unsigned Lane::take_inbox() noexcept {
-  if (!inbox_full_.load(std::memory_order_acquire)) return 0;
+  if (!has_mail()) return 0;
   Arrived arrived;
   std::vector<std::function<void()>> tasks;
   bool scan = false;
@@ -182,7 +182,7 @@ unsigned Lane::collect() noexcept {
 unsigned Lane::poll() noexcept { return collect(); }
 
 std::int64_t Lane::sleep_bound_ns(int timeout_ms) const noexcept {
-  if (has_work() || inbox_full_.load(std::memory_order_acquire)) return 0;
+  if (has_work() || has_mail()) return 0;
   const std::int64_t timeout = timeout_ms < 0 ? -1 : timeout_ms * kNsPerMs;
   const std::int64_t timer = until_timer_ns();
   if (timer < 0) return timeout;

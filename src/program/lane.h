@@ -90,10 +90,11 @@ class Lane final : public Context {
   // REQUIRES: the lane was not made with EngineChoice::none.
   Engine& its_engine() noexcept { return *engine_; }
 
+  // Something came from another thread: poll() takes it. One load.
+  bool has_mail() const noexcept { return inbox_full_.load(std::memory_order_acquire); }
+
   // For who drives a lane by poll(): true where it would do something now.
-  bool wants_poll() const noexcept {
-    return has_work() || inbox_full_.load(std::memory_order_acquire) || until_timer_ns() == 0;
-  }
+  bool wants_poll() const noexcept { return has_work() || has_mail() || until_timer_ns() == 0; }
   using Context::until_timer_ns;
 
  private:

@@ -430,7 +430,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
       return Verdict::held();
     }
     pad.phase = Phase::opening;
-    pad.everyone = complete();
+    pad.everyone = array_->members.complete();
     // Of members (raid1), or of the array (raid10): the same numbers.
     const Extent range{bio.offset, bio.length};
     return opened(bio, pad, cx, recorder_.enter(bio, pad.record, range, local_of(*this, cx), cx));
@@ -439,7 +439,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
   // A verdict: the record is not there yet, or never will be.
   Verdict opened(Bio& bio, CopiesPad& pad, Context& cx, std::optional<Verdict> verdict) noexcept {
     if (!verdict && bio.cancel_requested()) {
-      const bool all = pad.everyone && complete();
+      const bool all = pad.everyone && array_->members.complete();
       return close(bio, pad, cx, all ? md::Written::all : md::Written::live, Errc::cancelled);
     }
     if (!verdict) return begin_data(bio, pad, cx);
@@ -456,11 +456,6 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
       return more ? *more : end(bio, pad.error);
     }
     return end_change(bio, pad, cx);
-  }
-
-  bool complete() const noexcept {
-    return static_cast<std::size_t>(std::popcount(array_->members.sets().live)) ==
-           array_->places.size();
   }
 
   Verdict begin_data(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
@@ -498,9 +493,10 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     }
     if (bio.op == Op::flush) return end_flush(bio, pad, cx, error);
     const bool torn = error != Errc::ok && pad.torn;
-    const md::Written written = torn                         ? md::Written::some
-                                : pad.everyone && complete() ? md::Written::all
-                                                             : md::Written::live;
+    const bool everyone = pad.everyone && array_->members.complete();
+    const md::Written written = torn       ? md::Written::some
+                                : everyone ? md::Written::all
+                                           : md::Written::live;
     return close(bio, pad, cx, written, error);
   }
 

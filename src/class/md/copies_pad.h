@@ -48,7 +48,7 @@ struct CopiesPad {
   bool cancelled;     // changes: a child was, because the request was
   bool torn;          // changes: a member may hold a part of it
   Errc error;         // of the last member that failed
-  bool everyone;      // changes: no member was missing when it began
+  bool everyone;      // changes: every place had a member when it began
   MdRecordPad record;
   alignas(8) std::byte entry[sizeof(CorrectionGate::Entry)];
 

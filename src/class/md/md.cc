@@ -99,7 +99,7 @@ Result<void> fill_place(MdArray& array, std::uint32_t role, std::span<ConsumerVi
   auto bad_blocks = read_md_bad_blocks(*consumers[member.candidate].reader, superblock);
   if (!bad_blocks) return bad_blocks.error();
   array.places[role] = {static_cast<std::uint32_t>(member.candidate), superblock.data_offset_bytes,
-                        std::move(*bad_blocks)};
+                        md_bad_data(*bad_blocks, superblock)};
   if (role >= kMaxMdMembers) return {};
   if (member.in_sync()) {
     array.members.set_live(role);
@@ -221,7 +221,12 @@ Result<GeomPlan> create(const CreateArguments& arguments) {
   const bool unrecorded = arguments.parameters.flag("writable_without_records");
   plan.providers.push_back(provider_of(**array));
   if (!plain && !unrecorded) {
-    if (auto added = add_md_keeper(**array, arguments.consumers); !added) return added.error();
+    // What cannot be kept up can still be read.
+    if (auto added = add_md_keeper(**array, arguments.consumers); !added) {
+      if (added.error().code == Errc::no_memory) return added.error();
+      plan.providers.back().read_only = true;
+      plan.doubts.push_back("it can only be read: " + added.error().message);
+    }
   }
   auto body = body_of(std::move(*array));
   if (!body) return body.error();

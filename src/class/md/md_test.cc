@@ -190,6 +190,24 @@ TEST(MdClass, refuses_data_that_begin_within_a_block) {
   EXPECT_EQ(disks.refusal(over), "md: disk1: data begin at byte 66048, within a block of 4096");
 }
 
+TEST(MdClass, only_reads_what_it_cannot_keep_up) {
+  Disks disks;
+  std::vector<Provider*> over;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    md::Superblock superblock = superblock_of({}, i, kDiskBytes);
+    superblock.has_bitmap = true;  // and there is none
+    superblock.bitmap_offset_bytes = 8192;
+    over.push_back(&disks.add(superblock, kDiskBytes));
+  }
+  Provider& array = disks.rig().make("md", "array", over);
+  EXPECT_TRUE(array.read_only);
+  ASSERT_EQ(array.geom->doubts().size(), 1u);
+  EXPECT_TRUE(array.geom->doubts()[0].starts_with("it can only be read: md: "))
+      << array.geom->doubts()[0];
+  std::vector<std::byte> bytes(4096);
+  EXPECT_EQ(disks.rig().open(array).read(0, bytes), Errc::ok);
+}
+
 // --- degraded arrays -----------------------------------------------------------------------------
 
 TEST(MdClass, attaches_a_stale_member_and_leaves_it_alone) {

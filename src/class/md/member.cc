@@ -90,9 +90,14 @@ Result<std::vector<Extent>> read_md_bad_blocks(TasteReader& reader,
   }
   auto ranges = md::parse_bad_blocks(log, superblock.bad_blocks, reader.size_bytes());
   if (!ranges) return of_device(reader, ranges.error());
+  return ranges;
+}
+
+std::vector<Extent> md_bad_data(const std::vector<Extent>& bad_blocks,
+                                const md::Superblock& superblock) {
   std::vector<Extent> of_data;
   const std::uint64_t start = superblock.data_offset_bytes;
-  for (const Extent& each : *ranges) {
+  for (const Extent& each : bad_blocks) {
     if (each.end() <= start) continue;
     const std::uint64_t first = std::max(each.offset, start);
     of_data.push_back({first - start, each.end() - first});

@@ -16,10 +16,12 @@ namespace ashlar {
 // Errors: corrupt, unsupported, what the reader says; the sentence names the device.
 Result<std::optional<md::Superblock>> find_md_superblock(TasteReader& reader);
 
-// Ranges of the member's data that must not be read, counted from where its data begin; sorted.
-// Errors: as above.
+// Ranges of the device that must not be read; sorted. Errors: as above.
 Result<std::vector<Extent>> read_md_bad_blocks(TasteReader& reader,
                                                const md::Superblock& superblock);
+// Of these what lies in the member's data, counted from where its data begin.
+std::vector<Extent> md_bad_data(const std::vector<Extent>& bad_blocks,
+                                const md::Superblock& superblock);
 
 // ClassInfo::member of the class.
 Result<std::optional<Membership>> md_membership(TasteReader& reader);

@@ -65,6 +65,11 @@ class Members {
     return readable;
   }
 
+  // Every place has a member that changes go to.
+  bool complete() const noexcept {
+    return static_cast<std::uint32_t>(std::popcount(sets().written())) == count_;
+  }
+
   // Takes `bad` out of both sets, because of `error` in `op`, where `enough(live)` says that the
   // members that stay have the whole array. False: they have not, and nothing has changed.
   template <typename Enough>

@@ -3,7 +3,7 @@
 
 #include <ctime>
 
-#include "md/bad_blocks.h"
+#include "class/md/member.h"
 #include "md/bitmap.h"
 
 namespace ashlar {
@@ -27,22 +27,13 @@ Result<std::optional<md::BitmapCopy>> read_bitmap(const md::Superblock& superblo
   return std::optional(std::move(copy));
 }
 
-Result<std::vector<Extent>> read_bad_blocks(const md::Superblock& superblock, ConsumerView& view) {
-  if (!superblock.bad_blocks.in_use) return std::vector<Extent>();
-  std::vector<std::byte> log(superblock.bad_blocks.bytes);
-  if (auto read = view.reader->read(superblock.bad_blocks_start_bytes(), log); !read) {
-    return read.error();
-  }
-  return md::parse_bad_blocks(log, superblock.bad_blocks, view.size_bytes);
-}
-
 }  // namespace
 
 Result<void> add_md_keeper(MdArray& array, std::span<ConsumerView> consumers) {
   std::vector<md::KeeperDevice> devices;
   array.fua = true;
   for (std::size_t i = 0; i < consumers.size(); ++i) {
-    auto bad = read_bad_blocks(array.superblocks[i], consumers[i]);
+    auto bad = read_md_bad_blocks(*consumers[i].reader, array.superblocks[i]);
     if (!bad) return bad.error();
     array.fua = array.fua && consumers[i].limits.ops.fua();
     devices.push_back({array.superblocks[i], consumers[i].size_bytes,

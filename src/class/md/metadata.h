@@ -8,8 +8,8 @@
 
 namespace ashlar {
 
-// Gives `array`, which is assembled, its keeper. Errors: what the keeper and the bitmap say; those
-// of the members. THREAD: the control thread, during create().
+// Gives `array`, which is assembled, its keeper. Errors, and it has none then: what the keeper and
+// the bitmap say; those of the members. THREAD: the control thread, during create().
 Result<void> add_md_keeper(MdArray& array, std::span<ConsumerView> consumers);
 
 }  // namespace ashlar

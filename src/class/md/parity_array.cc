@@ -42,6 +42,7 @@ ParityArray::ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::
   for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
     if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
   }
+  unsure_.set(to_resync());
 }
 
 std::uint16_t ParityArray::max_children() const {
@@ -191,13 +192,13 @@ Extent ParityArray::sync_range(const Bio& bio) const noexcept {
 
 Verdict ParityArray::change(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   pad.phase = ParityPhase::entering;
-  pad.everyone = array_->members.sets().live == all_;
+  pad.everyone = array_->members.complete();
   const auto first = recorder_.enter(bio, pad.record, sync_range(bio), local_of(*this, cx), cx);
   return first ? *first : by_rows(bio, pad, cx);
 }
 
 Verdict ParityArray::end_change(Bio& bio, ParityPad& pad, Context& cx, Errc error) noexcept {
-  const bool everyone = pad.everyone && array_->members.sets().live == all_;
+  const bool everyone = pad.everyone && array_->members.complete();
   const md::Written written = pad.torn   ? md::Written::some
                               : everyone ? md::Written::all
                                          : md::Written::live;
@@ -321,7 +322,8 @@ md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) con
   // A check looks at parity that is wrong; everybody else does without it.
   const bool checks = (work.bio().flags & kCheck) != 0;
   if (!checks && torn_.has(work.row.number)) avoid |= work.row.parity;
-  return {array_->members.readable(end) & ~avoid & ~bad, array_->members.sets().written() & ~bad};
+  return {array_->members.readable(end) & ~avoid & ~bad, array_->members.sets().written() & ~bad,
+          !unsure_.has(work.row.number * row_bytes_)};
 }
 
 Result<std::unique_ptr<GeomBody>> make_md_parity(std::unique_ptr<MdArray> array) {

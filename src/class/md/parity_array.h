@@ -32,6 +32,7 @@
 #include "class/md/recorder.h"
 #include "class/md/row_work.h"
 #include "class/md/torn_stripes.h"
+#include "class/md/unsure_stripes.h"
 #include "program/local.h"
 #include "program/split.h"
 #include "topology/step_class.h"
@@ -60,7 +61,7 @@ struct ParityPad {
   MemberSet avoid;     // could not be read, for this request
   MemberSet asked;     // `avoid` when the members were asked
   MemberSet refused;   // could not be written
-  bool everyone;       // no member was missing when the change began
+  bool everyone;       // every place had a member when the change began
   bool torn;           // the members may hold a part of the change
   MdRecordPad record;  // of a whole change or flush
 };
@@ -167,6 +168,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   std::uint64_t requests() const noexcept override;
   std::uint64_t mismatches() const noexcept override;
   std::vector<Extent> rows_of(std::span<const Extent> member_ranges) const;
+  std::vector<Extent> to_resync() const;
 
   // --- parts of stripes (parity_row.cc)
   Verdict begin_row(Bio& bio, ParityPad& pad, Context& cx, bool was_asked) noexcept;
@@ -217,6 +219,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
   TornStripes torn_;
+  UnsureStripes unsure_;
   MdRecorder recorder_;
   std::atomic<bool> writable_{false};
   std::atomic<bool> looked_after_{false};

@@ -24,6 +24,15 @@ std::vector<Extent> ParityArray::rows_of(std::span<const Extent> member_ranges) 
   return rows;
 }
 
+// Whole stripes whose parity may not fit.
+std::vector<Extent> ParityArray::to_resync() const {
+  if (const md::Keeper* const keeper = recorder_.keeper()) return rows_of(keeper->to_resync());
+  const std::uint64_t from = array_->assembly.resync_offset_bytes;
+  if (from >= layout_.member_bytes()) return {};
+  const Extent rest{from, layout_.member_bytes() - from};
+  return rows_of({&rest, 1});
+}
+
 UpkeepJob ParityArray::whole(UpkeepJob::Kind kind) {
   looked_after_.store(true, std::memory_order_relaxed);
   return {
@@ -38,9 +47,9 @@ std::optional<UpkeepJob> ParityArray::due() {
   if (keeper == nullptr) return std::nullopt;
   std::optional<UpkeepJob> job;
   const MemberSet filling = array_->members.sets().filling;
-  const std::vector<Extent> resync = keeper->to_resync();
+  std::vector<Extent> resync = to_resync();
   if (!resync.empty() && filling == 0) {
-    job = UpkeepJob{UpkeepJob::Kind::resync, rows_of(resync), 0, "resync"};
+    job = UpkeepJob{UpkeepJob::Kind::resync, std::move(resync), 0, "resync"};
   } else if (filling != 0) {
     const std::uint32_t role = first_member(filling);
     const std::optional<md::Lacking> lacking = keeper->to_recover(role);
@@ -64,7 +73,10 @@ void ParityArray::progress(const UpkeepJob& job, std::uint64_t offset) noexcept 
   md::Keeper* const keeper = recorder_.keeper();
   const std::uint64_t done = offset / row_bytes_ * chunk_bytes_;
   if (keeper == nullptr) return;
-  if (job.kind == UpkeepJob::Kind::resync) keeper->set_resync(done);
+  if (job.kind == UpkeepJob::Kind::resync) {
+    keeper->set_resync(done);
+    unsure_.set_sure(done / chunk_bytes_ * row_bytes_);
+  }
   if (job.kind != UpkeepJob::Kind::recovery) return;
   const std::uint32_t role = role_of(job.consumer);
   if (role == MdPlace::kNobody) return;
@@ -77,6 +89,7 @@ bool ParityArray::finish(const UpkeepJob& job) noexcept {
   md::Keeper* const keeper = recorder_.keeper();
   if (keeper == nullptr || job.kind == UpkeepJob::Kind::check) return true;
   if (job.kind == UpkeepJob::Kind::resync || job.kind == UpkeepJob::Kind::repair) {
+    unsure_.set_all_sure();
     return keeper->resync_done();
   }
   const std::uint32_t role = role_of(job.consumer);
