@@ -24,8 +24,10 @@ Result<std::unique_ptr<GeomBody>> ParityArray::make(std::unique_ptr<MdArray> arr
   const md::ParityLayout& layout = *array->layout().parity();
   // The longest part of a stripe has buffers on every member; several must fit.
   const std::uint64_t longest = layout.chunk_bytes() * layout.disks();
+  const std::uint64_t all = layout.member_bytes() * layout.disks();
   auto cache = cache::BufferCache::create(
-      {.block_bytes = kStripeBlockBytes, .memory_bytes = std::max(kCacheBytes, 4 * longest)});
+      {.block_bytes = kStripeBlockBytes,
+       .memory_bytes = std::max(std::min(kCacheBytes, all), 4 * longest)});
   if (!cache) return cache.error();
   return std::unique_ptr<GeomBody>(new ParityArray(std::move(array), std::move(*cache)));
 }

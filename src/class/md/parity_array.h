@@ -103,7 +103,7 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
  public:
   using Local = ParityLocal;
   static constexpr bool kBuildsParts = true;
-  // Blocks in the stripe cache; more for arrays whose stripes are longer.
+  // Blocks in the stripe cache; more for arrays whose stripes are longer, less for small ones.
   static constexpr std::uint64_t kCacheBytes = 64 * kMiB;
 
   // Errors: no_memory.
