@@ -53,8 +53,8 @@ bool write_all(int fd, ByteView bytes) {
 }
 
 Result<void> sync_directory_of(const std::string& path) {
-  std::string directory = std::filesystem::path(path).parent_path().string();
-  if (directory.empty()) directory = ".";
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const std::string directory = parent.empty() ? std::string(1, '.') : parent.string();
   const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return failure(directory, "cannot open");
   const int synced = fsync(fd);
