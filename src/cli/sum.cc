@@ -17,7 +17,7 @@ Result<std::vector<DeviceSum>> devices_of(const Node& node, const std::string& n
     for (Provider* each : node.topology().providers()) sums.push_back({each, {}, {}});
     return sums;
   }
-  auto one = node.topology().find(name);
+  auto one = node.find(name);
   if (!one) return one.error();
   sums.push_back({*one, {}, {}});
   return sums;

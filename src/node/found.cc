@@ -14,6 +14,9 @@ namespace {
 // Layers on one branch that tasting follows: deeper is a hostile image that contains itself.
 constexpr int kMaxTasteDepth = 32;
 
+// Groups of members that were refused, in one sentence: more than somebody reads.
+constexpr std::size_t kMaxToldRefusals = 3;
+
 int depth_of(const Provider& provider) {
   int depth = 0;
   const Provider* at = &provider;
@@ -89,6 +92,7 @@ void Node::settle_members() {
   const std::lock_guard lock(control_);
   while (std::exchange(unsettled_, false)) {
     member_doubts_.clear();
+    refused_.clear();
     std::map<std::pair<const ClassInfo*, std::string>, std::vector<Provider*>> groups;
     for (Provider* each : topology_.providers()) {
       if (!each->member || each->orphaned != Errc::ok) continue;
@@ -139,10 +143,25 @@ bool Node::gather(const ClassInfo& info, std::vector<Provider*> members) {
   auto geom = topology_.gather(info, members, std::move(parameters));
   if (!geom) {
     member_doubts_.push_back({members.front()->name, geom.error().message});
+    refused_.push_back(geom.error().message);
     return true;
   }
   for (const auto& each : (*geom)->providers()) taste_from(*each);
   return true;
+}
+
+Result<Provider*> Node::find(std::string_view name) const {
+  const std::lock_guard lock(control_);
+  auto provider = topology_.find(name);
+  if (provider || provider.error().code != Errc::not_found || refused_.empty()) return provider;
+  std::string sentence = provider.error().message;
+  for (std::size_t i = 0; i < refused_.size() && i < kMaxToldRefusals; ++i) {
+    sentence += "; not started: " + refused_[i];
+  }
+  if (refused_.size() > kMaxToldRefusals) {
+    sentence += fmt::format("; and {} more", refused_.size() - kMaxToldRefusals);
+  }
+  return make_error(Errc::not_found, "{}", sentence);
 }
 
 std::vector<Doubt> Node::doubts() const {

@@ -182,7 +182,7 @@ Result<void> Node::prepare_change() {
 }
 
 Result<Geom*> Node::geom_of(std::string_view name) {
-  auto provider = topology_.find(name);
+  auto provider = find(name);
   if (!provider) return provider.error();
   return (*provider)->geom;
 }
@@ -194,12 +194,12 @@ Result<Geom*> Node::insert(std::string_view under, std::string_view class_name, 
   auto info = class_of(class_name);
   if (!info) return info.error();
   CreateRequest request{std::move(name), {}, std::move(parameters)};
-  auto below = topology_.find(under);
+  auto below = find(under);
   if (!below) return below.error();
   request.over.push_back(*below);
   const bool join = (*info)->facts->consumers_join;
   for (const std::string& each : further) {
-    auto other = topology_.find(each);
+    auto other = find(each);
     if (!other) return other.error();
     if (!join) request.over.push_back(*other);
   }
@@ -244,9 +244,9 @@ Result<void> Node::replace(std::string_view name, std::string_view from, std::st
   if (auto ready = prepare_change(); !ready) return ready;
   auto geom = geom_of(name);
   if (!geom) return geom.error();
-  auto old = topology_.find(from);
+  auto old = find(from);
   if (!old) return old.error();
-  auto fresh = topology_.find(to);
+  auto fresh = find(to);
   if (!fresh) return fresh.error();
   auto place = place_of(**geom, **old);
   if (!place) return place.error();
@@ -263,7 +263,7 @@ Result<std::uint32_t> Node::add_leg(std::string_view name, std::string_view devi
   if (auto ready = prepare_change(); !ready) return ready.error();
   auto geom = geom_of(name);
   if (!geom) return geom.error();
-  auto below = topology_.find(device);
+  auto below = find(device);
   if (!below) return below.error();
   if ((*below)->access.any()) {
     return make_error(Errc::busy, "{}: it is in use, and would be written to", (*below)->name);
@@ -292,7 +292,7 @@ Result<void> Node::remove_leg(std::string_view name, std::string_view device) {
   if (auto ready = prepare_change(); !ready) return ready;
   auto geom = geom_of(name);
   if (!geom) return geom.error();
-  auto below = topology_.find(device);
+  auto below = find(device);
   if (!below) return below.error();
   auto place = place_of(**geom, **below);
   if (!place) return place.error();

@@ -137,7 +137,7 @@ Result<void> Node::add_stack(const StackDescription& stack) {
     CreateRequest request{each.name, {}, each.parameters};
     for (const std::string& name : each.over) {
       if (!topology_.find(name)) settle_members();
-      auto provider = topology_.find(name);
+      auto provider = find(name);
       if (!provider) return placed(provider.error());
       request.over.push_back(*provider);
     }
@@ -150,7 +150,7 @@ Result<void> Node::add_stack(const StackDescription& stack) {
 Result<std::unique_ptr<Device>> Node::open(std::string_view name, const OpenOptions& options) {
   const std::lock_guard lock(control_);
   settle_members();
-  auto provider = topology_.find(name);
+  auto provider = find(name);
   if (!provider) return provider.error();
   return open_locked((*provider)->face(), options);
 }
@@ -200,7 +200,7 @@ std::vector<DeviceCounters> Node::counters(unsigned timeout_ms) const {
 
 Result<void> Node::count(std::string_view name, const CountingChange& change) {
   const std::lock_guard lock(control_);
-  auto provider = topology_.find(name);
+  auto provider = find(name);
   if (!provider) return provider.error();
   const Provider& face = (*provider)->face();
   const auto same = std::find_if(counting_.begin(), counting_.end(),
@@ -246,7 +246,7 @@ void Node::close(Device& device) {
 
 Result<void> Node::orphan(std::string_view name) {
   const std::lock_guard lock(control_);
-  auto provider = topology_.find(name);
+  auto provider = find(name);
   if (!provider) return provider.error();
   topology_.orphan(**provider, Errc::gone);
   return {};

@@ -90,7 +90,12 @@ class Node final : private TopologyListener {
   // what it belongs to is made anew, unless that is in use.
   void settle_members();
 
-  // Opens a device for use. `name`: a name, an alias, or a last part that only one device has.
+  // `name`: a name, an alias, or a last part that only one device has. Where there is none, the
+  // error also says why members were refused: the device may be what they would have made.
+  // Errors: not_found, ambiguous.
+  Result<Provider*> find(std::string_view name) const;
+
+  // Opens a device for use; `name` as for find().
   // Errors: not_found, ambiguous, busy, read_only, permission, gone.
   Result<std::unique_ptr<Device>> open(std::string_view name, const OpenOptions& options);
   Result<std::unique_ptr<Device>> open(Provider& provider, const OpenOptions& options);
@@ -229,6 +234,7 @@ class Node final : private TopologyListener {
   std::vector<Doubt> doubts_;
   bool unsettled_ = false;            // members were found since settle_members()
   std::vector<Doubt> member_doubts_;  // of the last settle_members()
+  std::vector<std::string> refused_;  // why it made nothing of a group, for each such group
   std::uint32_t images_ = 0;
   std::set<std::string> tasted_;  // names of the devices that classes were asked about
   std::vector<Provider*> spoiled_;

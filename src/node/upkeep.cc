@@ -19,7 +19,7 @@ bool at_work(const UpkeepReport& report) { return report.running() && !report.se
 }  // namespace
 
 Result<std::shared_ptr<UpkeepReport>> Node::report_of(std::string_view name) const {
-  auto provider = topology_.find(name);
+  auto provider = find(name);
   if (!provider) return provider.error();
   Geom& geom = *(*provider)->geom;
   if (geom.body().upkeep() == nullptr) return nothing_to_look_after(geom);

@@ -51,10 +51,7 @@ std::string_view last_part(std::string_view name) {
 Result<std::unique_ptr<Exports>> Exports::create(Node& node, const ExportsOptions& options) {
   std::unique_ptr<Exports> exports(new Exports(node, options));
   if (!options.only.empty()) {
-    const auto known = node.inspect([&](const Topology& all) -> Result<void> {
-      auto provider = all.find(options.only);
-      return provider ? Result<void>() : provider.error();
-    });
+    const auto known = node.find(options.only);
     if (!known) return known.error();
   }
   if (exports->entries().empty()) return make_error(Errc::not_found, "there is no device to serve");
