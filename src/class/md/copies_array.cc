@@ -46,7 +46,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
       : array_(std::move(array)),
         layout_(layout),
         balance_(BalanceKind::least_busy),
-        recorder_(std::move(array_->keeper), *this, array_->fua),
+        recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted),
         uneven_from_(array_->assembly.resync_offset_bytes) {
     for (std::uint32_t role = 0; role < array_->places.size(); ++role) {
       const MdPlace& place = array_->places[role];

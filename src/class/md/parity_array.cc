@@ -40,7 +40,7 @@ ParityArray::ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::
       all_(static_cast<MemberSet>((std::uint64_t{1} << layout_.disks()) - 1)),
       cache_blocks_(layout_.member_bytes() / kStripeBlockBytes + 1),
       cache_(std::move(cache)),
-      recorder_(std::move(array_->keeper), *this, array_->fua) {
+      recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted) {
   for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
     if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
   }
