@@ -26,11 +26,11 @@ constexpr std::uint64_t kDiskBytes = kComponentBytes + 64 * kKiB;
 constexpr std::uint32_t kNobody = 99;
 constexpr unsigned kLongMs = 600'000;
 
-TestArray shape(std::int32_t level, std::uint32_t members) {
+TestArray shape(std::int32_t level, std::uint32_t members, std::uint32_t layout = 2) {
   TestArray array;
   array.level = level;
   array.members = members;
-  array.layout = 2;
+  array.layout = layout;
   array.component_bytes = kComponentBytes;
   return array;
 }
@@ -94,14 +94,15 @@ class Disks {
 // Members of `array` with random data, all but `missing`; clean, or with parity to be made right.
 void make_members(Disks& disks, const TestArray& array, bool clean,
                   std::uint32_t missing = kNobody) {
+  const std::uint64_t disk_bytes = array.data_offset_bytes + array.component_bytes;
   for (std::uint32_t i = 0; i < array.members; ++i) {
     if (i == missing) continue;
     std::vector<std::byte> bytes =
-        clean ? std::vector<std::byte>(kDiskBytes) : pattern(kDiskBytes, 40 + i);
-    md::Superblock superblock = superblock_of(array, i, kDiskBytes);
+        clean ? std::vector<std::byte>(disk_bytes) : pattern(disk_bytes, 40 + i);
+    md::Superblock superblock = superblock_of(array, i, disk_bytes);
     superblock.resync_offset_bytes = clean ? md::kAll : 0;
     put_superblock(superblock, bytes);
-    disks.add(fmt::format("disk{}", i));
+    disks.add(fmt::format("disk{}", i), disk_bytes);
     disks.write(fmt::format("disk{}", i), 0, bytes);
   }
   disks.node->settle_members();
@@ -153,9 +154,18 @@ UpkeepStatus await_progress(Disks& disks) {
   }
 }
 
-class MdUpkeep : public testing::TestWithParam<std::pair<int, std::uint32_t>> {
+struct Level {
+  const char* name;
+  std::int32_t level;
+  std::uint32_t members;
+  std::uint32_t layout;
+};
+
+std::ostream& operator<<(std::ostream& out, const Level& level) { return out << level.name; }
+
+class MdUpkeep : public testing::TestWithParam<Level> {
  protected:
-  TestArray array_ = shape(GetParam().first, GetParam().second);
+  TestArray array_ = shape(GetParam().level, GetParam().members, GetParam().layout);
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (std::uint32_t i = 0; i < array_.members; ++i) all.push_back(fmt::format("disk{}", i));
@@ -222,7 +232,7 @@ TEST_P(MdUpkeep, what_is_damaged_is_counted_and_mended) {
   const std::vector<std::byte> content = pattern(disks.read("test").size(), 3);
   disks.write("test", 0, content);
   EXPECT_EQ(disks.run(Work::check).mismatches, 0u);
-  // Behind the array's back: a block of the parity of the first stripe.
+  // Behind the array's back: a block of the parity of the first stripe, or of a second copy.
   const auto layout = md::Layout::make({.level = array_.level,
                                         .layout = array_.layout,
                                         .chunk_bytes = array_.chunk_bytes,
@@ -230,8 +240,10 @@ TEST_P(MdUpkeep, what_is_damaged_is_counted_and_mended) {
                                         .component_bytes = kComponentBytes,
                                         .data_bytes = {}})
                           .value();
-  const std::string disk = fmt::format("disk{}", layout.parity()->stripe(0).p);
-  disks.write(disk, array_.data_offset_bytes, pattern(512, 9));
+  const md::Place wrong = layout.parity() != nullptr ? md::Place{layout.parity()->stripe(0).p, 0, 0}
+                                                     : layout.place(0, 1);
+  const std::string disk = fmt::format("disk{}", wrong.role);
+  disks.write(disk, array_.data_offset_bytes + wrong.offset_bytes, pattern(512, 9));
   disks.node->settle_members();
   EXPECT_EQ(disks.run(Work::check).mismatches, 8u);
   EXPECT_EQ(disks.run(Work::repair).mismatches, 8u);
@@ -240,10 +252,12 @@ TEST_P(MdUpkeep, what_is_damaged_is_counted_and_mended) {
 }
 
 TEST_P(MdUpkeep, what_is_stopped_goes_on_from_where_it_was) {
+  const bool copies = array_.level == 1 || array_.level == 10;
+  if (copies) array_.component_bytes *= 3;  // more than is under way at once
   Disks disks;
   make_members(disks, array_, false);
   const std::vector<std::byte> content = disks.read("test");
-  slow_down(disks, "disk0", "1MiB");
+  slow_down(disks, "disk0", "4MiB");
   ASSERT_TRUE(disks.node->start_upkeep("test", {}).ok());
   EXPECT_EQ(await_progress(disks).state, State::running);
   ASSERT_TRUE(disks.node->stop_upkeep("test").ok());
@@ -253,7 +267,7 @@ TEST_P(MdUpkeep, what_is_stopped_goes_on_from_where_it_was) {
   EXPECT_LT(stopped.done_bytes, stopped.total_bytes);
   const std::uint64_t offset = disks.superblock("disk1").resync_offset_bytes;
   EXPECT_GT(offset, 0u);
-  EXPECT_LT(offset, kComponentBytes);
+  EXPECT_LT(offset, copies ? content.size() : array_.component_bytes);
   const UpkeepStatus status = disks.run(Work::due);
   EXPECT_EQ(status.state, State::done) << status.problem;
   EXPECT_LT(status.total_bytes, stopped.total_bytes) << "it began anew";
@@ -280,7 +294,12 @@ TEST_P(MdUpkeep, a_new_member_that_dies_ends_its_recovery) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, MdUpkeep,
-                         testing::Values(std::pair(4, 3u), std::pair(5, 4u), std::pair(6, 5u)));
+                         testing::Values(Level{"raid1", 1, 2, 0}, Level{"raid1 of three", 1, 3, 0},
+                                         Level{"raid10 near", 10, 3, 0x102},
+                                         Level{"raid10 far", 10, 3, 0x201},
+                                         Level{"raid10 offset", 10, 4, 0x10201},
+                                         Level{"raid4", 4, 3, 2}, Level{"raid5", 5, 4, 2},
+                                         Level{"raid6", 6, 5, 2}));
 
 TEST(MdUpkeepAlone, what_is_due_starts_when_it_is_opened_for_writing) {
   Disks disks(true);

@@ -211,7 +211,9 @@ Answer Keeper::settle_failures(Waiter& waiter) noexcept {
   if (!unsettled_.load(std::memory_order_seq_cst)) return Answer::open;
   MutexLock lock(mutex_);
   if (lost_) return Answer::lost;
-  return members_.unrecorded_failures() ? demand(Kind::needed, waiter) : Answer::open;
+  // A failure that a record under way says is not on the members yet: its end is waited for.
+  const bool open = !recording_ && !members_.unrecorded_failures();
+  return open ? Answer::open : demand(Kind::needed, waiter);
 }
 
 // --- the end of activity

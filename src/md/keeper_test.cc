@@ -179,6 +179,29 @@ TEST(MdKeeper, AFailureIsRecordedBeforeItIsSettled) {
   }
 }
 
+// Somebody else's record that says it is under way: until it has ended, nothing is on the members.
+TEST(MdKeeper, AFailureThatIsBeingRecordedIsNotSettledYet) {
+  for (const Shape& shape : shapes()) {
+    Array array(shape);
+    ASSERT_EQ(array.write(kFirst), Answer::open);
+    EXPECT_TRUE(array.keeper->member_failed(1));
+    unsigned woken = 0;
+    Keeper::Waiter first;
+    Keeper::Waiter second;
+    second.user = &woken;
+    second.wake = [](Keeper::Waiter& waiter) noexcept { ++*static_cast<unsigned*>(waiter.user); };
+    ASSERT_EQ(array.keeper->settle_failures(first), Answer::record);
+    ASSERT_EQ(array.keeper->settle_failures(second), Answer::wait);
+    const auto failed = array.power.carry_out(array.keeper->record());
+    EXPECT_EQ(woken, 0u);
+    array.keeper->recorded(failed);
+    EXPECT_EQ(woken, 1u);
+    EXPECT_EQ(array.keeper->settle_failures(second), Answer::open);
+    EXPECT_FALSE(array.again().has(1));
+    array.keeper->end_write(kFirst, Written::live);
+  }
+}
+
 TEST(MdKeeper, APutThatFailsIsAFailure) {
   Array array(Shape{Version::v1_2, 5, 4, true});
   EXPECT_EQ(array.write(kFirst, 2), Answer::open);

@@ -477,10 +477,6 @@ void Run::check_arrays() {
 
 void Run::check_array(Standing& standing, PlanNode& node) {
   Upkeep* const upkeep = node.geom->body().upkeep();
-  if (upkeep == nullptr && node.array->dirty) {
-    over_ = true;  // nobody resyncs it
-    return;
-  }
   if (node.array->dirty || (upkeep != nullptr && upkeep->due())) {
     failure_ = fmt::format("{} has been resynced, and is dirty", node.name);
     return;

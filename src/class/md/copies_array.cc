@@ -25,10 +25,8 @@
 #include <atomic>
 #include <memory>
 
-#include "class/md/copies_pad.h"
+#include "class/md/copies_base.h"
 #include "program/lookup.h"
-#include "program/split.h"
-#include "topology/step_class.h"
 
 namespace ashlar {
 namespace {
@@ -37,28 +35,38 @@ using Phase = CopiesPhase;
 using Choice = CopyChoice;
 
 template <typename Layout>
-class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
-                          private MdRecorder::Dropper {
+class CopiesArray final : public RedundantStep<CopiesArray<Layout>, CopiesPad, CopiesBase> {
+  using Step = RedundantStep<CopiesArray<Layout>, CopiesPad, CopiesBase>;
+  using CopiesBase::array_;
+  using CopiesBase::begin_repair;
+  using CopiesBase::drop;
+  using CopiesBase::end_repair;
+  using CopiesBase::gate_;
+  using CopiesBase::go_on_repair;
+  using CopiesBase::leave_gate;
+  using CopiesBase::looked_after;
+  using CopiesBase::readable;
+  using CopiesBase::recorder_;
+  using CopiesBase::repair_child_ended;
+  using CopiesBase::set_torn;
+  using CopiesBase::uneven_from;
+  using CopiesBase::writable;
+
  public:
   using Local = CorrectionGate::Local;
 
   CopiesArray(std::unique_ptr<MdArray> array, const Layout& layout)
-      : array_(std::move(array)),
-        layout_(layout),
-        balance_(BalanceKind::least_busy),
-        recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted),
-        uneven_from_(array_->assembly.resync_offset_bytes) {
+      : Step(std::move(array)), layout_(layout), balance_(BalanceKind::least_busy) {
     for (std::uint32_t role = 0; role < array_->places.size(); ++role) {
       const MdPlace& place = array_->places[role];
-      if (!place.bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
       if (place.there() && array_->superblocks[place.consumer].write_mostly) {
         write_mostly_ |= member_bit(role);
       }
     }
-    find_copy_sets();
   }
 
   void adjust_limits(std::uint32_t, Limits& limits) const override {
+    limits.ops = limits.ops.with(Op::repair);
     if (array_->layout().mirror() != nullptr) return;
     const std::uint64_t chunk = array_->superblock().chunk_bytes;
     const std::uint64_t chunks = std::max<std::uint64_t>(kMaxPieces / layout_.copies(), 2) - 1;
@@ -81,16 +89,6 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
 
   std::unique_ptr<Local> make_local(Context& cx) { return std::make_unique<Local>(gate_, cx); }
 
-  Result<void> on_access(bool, bool writing) override {
-    writable_.store(writing, std::memory_order_relaxed);
-    return {};
-  }
-
-  bool on_consumer_lost(std::uint32_t consumer) override {
-    const std::uint32_t role = array_->role_of(consumer);
-    return role == MdPlace::kNobody || drop(member_bit(role), {}, Errc::gone);
-  }
-
   // A member that has lost some of its data is dropped, where the others have them.
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override {
     for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
@@ -112,7 +110,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
 
   std::vector<std::pair<std::string, std::string>> status() const override {
     auto lines = md_status(*array_);
-    const std::uint64_t from = uneven_from_.load(std::memory_order_relaxed);
+    const std::uint64_t from = uneven_from();
     if (from != md::kAll) {
       lines.emplace_back("uneven", fmt::format("copies may differ from byte {} on", from));
     }
@@ -124,11 +122,12 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     return lines;
   }
 
-  bool wants_flush() const override { return recorder_.keeps() && recorder_.dirty(); }
-
   Verdict on_request(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
     pad.entered = pad.cancelled = pad.torn = false;
     pad.bad = 0;
+    if (bio.op == Op::repair) [[unlikely]]
+      return begin_repair(bio, pad, cx, local_of(*this, cx));
+    if (looked_after()) local_of(*this, cx).count();
     return bio.op == Op::read ? begin_read(bio, pad, cx) : begin_change(bio, pad, cx);
   }
 
@@ -136,6 +135,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     if (pad.phase == Phase::opening || pad.phase == Phase::closing) {
       return recorder_.child_ended(child);
     }
+    if (bio.op == Op::repair) return repair_child_ended(child, pad);
     const auto role = static_cast<std::uint32_t>(child.tag & 0xff);
     if ((child.tag & kCounted) != 0) balance_.end(role, cx);
     if (child.ok()) return;
@@ -151,6 +151,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
   }
 
   Verdict on_complete(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
+    if (bio.op == Op::repair) return go_on_repair(bio, pad, cx, local_of(*this, cx));
     if (bio.op != Op::read) return go_on(bio, pad, cx);
     if (pad.phase == Phase::whole && pad.counted) balance_.end(pad.role, cx);
     if (bio.cancel_requested() && !(pad.phase == Phase::whole && bio.ok())) {
@@ -169,6 +170,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     } else {
       pad.its_entry().waiting_link.unlink();
     }
+    if (bio.op == Op::repair) return cx.resume(bio, end_repair(bio, pad, Errc::cancelled));
     leave_gate(bio, pad);
     bio.fail(Errc::cancelled);
     cx.resume(bio, Verdict::done());
@@ -179,42 +181,7 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
   static constexpr std::uint64_t kCounted = 0x100;
 
   // --- which members
-  bool enough(MemberSet live) const noexcept {
-    return std::all_of(copy_sets_.begin(), copy_sets_.end(),
-                       [&](MemberSet copies) { return (copies & live) != 0; });
-  }
-  bool drop(MemberSet bad, Op op, Errc error) noexcept {
-    const bool dropped =
-        array_->members.drop(bad, op, error, [this](MemberSet live) { return enough(live); });
-    if (dropped) recorder_.member_failed(bad);
-    return dropped;
-  }
-  void drop_devices(std::span<const std::uint32_t> consumers) noexcept override {
-    for (const std::uint32_t each : consumers) {
-      const std::uint32_t role = array_->role_of(each);
-      if (role != MdPlace::kNobody) drop(member_bit(role), Op::write, Errc::io);
-    }
-  }
-  // The sets of members that hold the copies of a chunk: as many as there are places to begin in.
-  void find_copy_sets() {
-    const std::uint64_t chunk = array_->superblock().chunk_bytes;
-    const std::uint64_t chunks = array_->layout().mirror() != nullptr ? 1 : array_->places.size();
-    for (std::uint64_t each = 0; each < chunks && each * chunk < layout_.array_bytes(); ++each) {
-      MemberSet roles = 0;
-      for (std::uint32_t copy = 0; copy < layout_.copies(); ++copy) {
-        roles |= member_bit(layout_.place(each * chunk, copy).role);
-      }
-      copy_sets_.push_back(roles);
-    }
-  }
-
-  // Whether [offset, end) of a member's data may be read.
-  bool readable(std::uint32_t role, std::uint64_t offset, std::uint64_t end) const noexcept {
-    if ((array_->members.readable(end) & member_bit(role)) == 0) return false;
-    if ((with_bad_blocks_ & member_bit(role)) == 0) [[likely]]
-      return true;
-    return !overlaps(array_->places[role].bad_blocks, offset, end);
-  }
+  void took_place(std::uint32_t role) noexcept override { write_mostly_ &= ~member_bit(role); }
 
   // The copy that a range is read from. REQUIRES: the range lies in one chunk.
   Choice choose(std::uint64_t offset, std::uint64_t length, MemberSet tried, const Bio& bio,
@@ -228,9 +195,9 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
       if (roles == 0) first = {place.role, place.offset_bytes};
       roles |= member_bit(place.role);
     }
-    const bool even = offset + length <= uneven_from_.load(std::memory_order_relaxed);
+    const bool even = offset + length <= uneven_from();
     if (roles == 0 || tried != 0 || !even) return first;
-    const MemberSet quick = roles & ~write_mostly_;
+    const MemberSet quick = roles & ~write_mostly_.load(std::memory_order_relaxed);
     Choice balanced = choice_of(balance_.begin(quick != 0 ? quick : roles, bio, cx), offset);
     balanced.counted = true;
     return balanced;
@@ -338,13 +305,13 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
         break;
     }
     if (!bio.ok()) return try_another(bio, pad, cx);
-    const bool corrects = pad.tried != 0 && writable_.load(std::memory_order_relaxed);
+    const bool corrects = pad.tried != 0 && writable();
     return corrects ? lock_piece(bio, pad, cx) : next_piece(bio, pad, cx);
   }
 
   Verdict begin_pieces(Bio& bio, CopiesPad& pad, Context& cx) noexcept {
-    const bool even = uneven_from_.load(std::memory_order_relaxed) == md::kAll;
-    if (even && writable_.load(std::memory_order_relaxed)) pad.suspects = pad.bad;
+    const bool even = uneven_from() == md::kAll;
+    if (even && writable()) pad.suspects = pad.bad;
     return read_piece(bio, pad, cx);
   }
 
@@ -406,17 +373,6 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     if (bio.ok()) corrected_.fetch_add(pad.piece, std::memory_order_relaxed);
     bio.error = Errc::ok;
     pad.bad = 0;
-  }
-
-  void leave_gate(Bio& bio, CopiesPad& pad) noexcept {
-    if (!pad.entered) return;
-    pad.entered = false;
-    if (bio.op == Op::read) {
-      gate_.unlock(pad.its_entry());
-    } else if (pad.phase != Phase::entering) {
-      gate_.leave(pad.its_entry());
-    }
-    std::destroy_at(&pad.its_entry());
   }
 
   // --- changes
@@ -489,7 +445,6 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     Errc error = Errc::ok;
     if (!bio.ok() && (pad.cancelled || !drop(pad.bad, bio.op, pad.error))) {
       error = pad.cancelled ? Errc::cancelled : pad.error;
-      if (pad.torn && bio.op != Op::flush) set_uneven(bio.offset);
     }
     if (bio.op == Op::flush) return end_flush(bio, pad, cx, error);
     const bool torn = error != Errc::ok && pad.torn;
@@ -507,12 +462,13 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     bio.error = Errc::ok;
     bio.done = 0;
     const auto last = recorder_.leave(bio, pad.record, written, local_of(*this, cx), cx);
+    if (written == md::Written::some) set_torn(bio.offset);
     return last ? *last : end(bio, error);
   }
 
   // What was flushed counts without those that failed only when the others say that they have.
   Verdict end_flush(Bio& bio, CopiesPad& pad, Context& cx, Errc error) noexcept {
-    if (error != Errc::ok || !writable_.load(std::memory_order_relaxed)) return end(bio, error);
+    if (error != Errc::ok || !writable()) return end(bio, error);
     pad.phase = Phase::closing;
     pad.error = Errc::ok;
     bio.error = Errc::ok;
@@ -529,25 +485,11 @@ class CopiesArray final : public StepClass<CopiesArray<Layout>, CopiesPad>,
     return Verdict::done();
   }
 
-  void set_uneven(std::uint64_t from) noexcept {
-    std::uint64_t before = uneven_from_.load(std::memory_order_relaxed);
-    while (from < before && !uneven_from_.compare_exchange_weak(before, from)) {
-    }
-  }
-
-  const std::unique_ptr<MdArray> array_;
   const Layout& layout_;
-  std::vector<MemberSet> copy_sets_;
-  MemberSet with_bad_blocks_ = 0;
-  MemberSet write_mostly_ = 0;
+  std::atomic<MemberSet> write_mostly_{0};
   Balance balance_;
-  MdRecorder recorder_;
-  // Copies may differ from this byte of the array on.
-  std::atomic<std::uint64_t> uneven_from_;
   std::atomic<std::uint64_t> corrected_{0};  // bytes
-  std::atomic<bool> writable_{false};
-  CorrectionGate gate_;
-  std::uint64_t lost_ = ~std::uint64_t{0};  // the control thread's
+  std::uint64_t lost_ = ~std::uint64_t{0};   // the control thread's
 };
 
 }  // namespace

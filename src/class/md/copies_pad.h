@@ -31,7 +31,13 @@ enum class CopiesPhase : std::uint8_t {
   opening,   // what must be on the members before the data
   data,      // a child for each copy
   closing,   // what must be on the members before the end
+  // Repairs, piece by piece.
+  repair_locking,
+  repair_reading,
+  repair_writing,
 };
+
+class CopyRepair;
 
 struct CopiesPad {
   std::uint64_t at;     // pieces: bytes of the request that are there
@@ -40,15 +46,16 @@ struct CopiesPad {
   MemberSet suspects;   // pieces: members that failed some of the request, and are tried first
   MemberSet bad;        // members that failed
   CopiesPhase phase;
-  std::uint8_t role;  // whole, pieces: the member
-  bool counted;       // whole: Balance is to hear of the end
-  bool lacking;       // chunks: one of them had no copy to be read as a whole
-  bool narrow;        // pieces: in single blocks
-  bool entered;       // `entry` is made
-  bool cancelled;     // changes: a child was, because the request was
-  bool torn;          // changes: a member may hold a part of it
-  Errc error;         // of the last member that failed
-  bool everyone;      // changes: every place had a member when it began
+  std::uint8_t role;   // whole, pieces: the member
+  bool counted;        // whole: Balance is to hear of the end
+  bool lacking;        // chunks: one of them had no copy to be read as a whole
+  bool narrow;         // pieces: in single blocks
+  bool entered;        // `entry` is made
+  bool cancelled;      // changes: a child was, because the request was
+  bool torn;           // changes: a member may hold a part of it
+  Errc error;          // of the last member that failed
+  bool everyone;       // changes: every place had a member when it began
+  CopyRepair* repair;  // repairs
   MdRecordPad record;
   alignas(8) std::byte entry[sizeof(CorrectionGate::Entry)];
 
@@ -71,12 +78,5 @@ struct CopyChoice {
 
   bool any() const noexcept { return role != MdPlace::kNobody; }
 };
-
-inline bool overlaps(const std::vector<Extent>& ranges, std::uint64_t offset, std::uint64_t end) {
-  const auto first =
-      std::upper_bound(ranges.begin(), ranges.end(), offset,
-                       [](std::uint64_t at, const Extent& each) { return at < each.end(); });
-  return first != ranges.end() && first->offset < end;
-}
 
 }  // namespace ashlar

@@ -29,6 +29,12 @@ bool CorrectionGate::any_overlaps(Entries& entries, const Entry& with) noexcept 
   return false;
 }
 
+std::uint64_t CorrectionGate::requests() const noexcept {
+  std::uint64_t sum = 0;
+  locals_.for_each([&](const Local& each) { sum += each.requests(); });
+  return sum;
+}
+
 bool CorrectionGate::enter(Entry& change) noexcept {
   const MutexLock lock(mutex_);
   if (any_overlaps(corrections_, change)) return false;

@@ -49,6 +49,9 @@ class CorrectionGate {
     LocalSet<Local>::Member member_;  // last: it leaves the set first
   };
 
+  // Of users, in all contexts, while somebody looked after the array.
+  std::uint64_t requests() const noexcept;
+
   // False: it is to wait.
   bool enter(Entry& change) noexcept;
   // REQUIRES: entered.
@@ -62,7 +65,7 @@ class CorrectionGate {
   using Entries = List<Entry, &Entry::link>;
   static bool any_overlaps(Entries& entries, const Entry& with) noexcept;
 
-  LocalSet<Local> locals_;
+  mutable LocalSet<Local> locals_;
   // TODO(perf): one lock for all changes of an array; a gate for each region of it would do.
   Mutex mutex_{kCorrectionGateLock};
   Entries changes_ ASHLAR_GUARDED_BY(mutex_);

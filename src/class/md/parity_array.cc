@@ -11,13 +11,6 @@ namespace {
 // Of a part of a stripe: a piece of each segment on each member, and the request's own.
 constexpr std::uint32_t kChildrenOfMember = 4;
 
-bool touches(const std::vector<Extent>& sorted, std::uint64_t begin, std::uint64_t end) {
-  const auto next = std::lower_bound(
-      sorted.begin(), sorted.end(), begin,
-      [](const Extent& each, std::uint64_t at) { return each.offset + each.length <= at; });
-  return next != sorted.end() && next->offset < end;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<GeomBody>> ParityArray::make(std::unique_ptr<MdArray> array) {
@@ -33,17 +26,12 @@ Result<std::unique_ptr<GeomBody>> ParityArray::make(std::unique_ptr<MdArray> arr
 }
 
 ParityArray::ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::BufferCache> cache)
-    : array_(std::move(array)),
+    : RedundantStep(std::move(array)),
       layout_(*array_->layout().parity()),
       chunk_bytes_(static_cast<std::uint32_t>(layout_.chunk_bytes())),
       row_bytes_(layout_.stripe_bytes()),
-      all_(static_cast<MemberSet>((std::uint64_t{1} << layout_.disks()) - 1)),
       cache_blocks_(layout_.member_bytes() / kStripeBlockBytes + 1),
-      cache_(std::move(cache)),
-      recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted) {
-  for (std::uint32_t role = 0; role < layout_.disks(); ++role) {
-    if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
-  }
+      cache_(std::move(cache)) {
   unsure_.set(to_resync());
 }
 
@@ -64,19 +52,6 @@ void ParityArray::adjust_limits(std::uint32_t, Limits& limits) const {
   limits.block_bytes = std::max(limits.block_bytes, array_->block_bytes);
   limits.max_range_bytes = std::min(limits.max_range_bytes, (kMaxPieces - 1) * row_bytes_);
   limits.ops = limits.ops.without(Op::discard).without(Op::write_zeroes).with(Op::repair);
-}
-
-Result<void> ParityArray::on_access(bool, bool writing) {
-  writable_.store(writing, std::memory_order_relaxed);
-  return {};
-}
-
-std::uint32_t ParityArray::role_of(std::uint32_t consumer) const noexcept {
-  for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
-    const std::uint32_t role = first_member(left);
-    if (array_->places[role].consumer == consumer) return role;
-  }
-  return MdPlace::kNobody;
 }
 
 // Never longer than its superblocks say; the stripes that a member in use has no room for are lost.
@@ -118,7 +93,7 @@ Verdict ParityArray::on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept 
   pad.avoid = pad.refused = 0;
   pad.torn = false;
   if (is_part(bio)) return begin_row(bio, pad, cx, false);
-  if (looked_after_.load(std::memory_order_relaxed) && bio.op != Op::repair) {
+  if (looked_after() && bio.op != Op::repair) {
     local_of(*this, cx).count();
   }
   if (bio.op == Op::read) return read(bio, pad, cx);
@@ -129,25 +104,13 @@ Verdict ParityArray::on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept 
   return whole ? by_rows(bio, pad, cx) : end(bio, Errc::invalid);
 }
 
-bool ParityArray::readable(std::uint32_t role, std::uint64_t offset,
-                           std::uint64_t length) const noexcept {
-  const MemberSets sets = array_->members.sets();
-  const MemberSet bit = member_bit(role);
-  if ((sets.written() & bit) == 0) return false;
-  if ((with_bad_blocks_ & bit) != 0 &&
-      touches(array_->places[role].bad_blocks, offset, offset + length)) {
-    return false;
-  }
-  if ((sets.live & bit) != 0) return true;
-  return (sets.filling & bit) != 0 && array_->members.filled_bytes(role) >= offset + length;
-}
-
 // Straight to the members, as over a stripe; by rows where one of them cannot be read.
 Verdict ParityArray::read(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   pad.phase = ParityPhase::direct;
   const md::Place place = layout_.place(bio.offset);
   if (bio.length <= place.run_bytes) {
-    if (!readable(place.role, place.offset_bytes, bio.length)) return by_rows(bio, pad, cx);
+    if (!readable(place.role, place.offset_bytes, place.offset_bytes + bio.length))
+      return by_rows(bio, pad, cx);
     bio.offset = array_->on_device(place.role, place.offset_bytes);
     return Verdict::forward(array_->places[place.role].consumer);
   }
@@ -156,7 +119,8 @@ Verdict ParityArray::read(Bio& bio, ParityPad& pad, Context& cx) noexcept {
     for (std::uint64_t at = bio.offset; at < bio.end();) {
       const md::Place next = layout_.place(at);
       const std::uint64_t piece = std::min(next.run_bytes, bio.end() - at);
-      if (!readable(next.role, next.offset_bytes, piece)) return by_rows(bio, pad, cx);
+      if (!readable(next.role, next.offset_bytes, next.offset_bytes + piece))
+        return by_rows(bio, pad, cx);
       at += piece;
     }
   }
@@ -231,7 +195,7 @@ Verdict ParityArray::end_flush(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   pad.phase = ParityPhase::leaving;
   pad.error = Errc::ok;
   bio.error = Errc::ok;
-  if (!writable_.load(std::memory_order_relaxed)) return end(bio, Errc::ok);
+  if (!writable()) return end(bio, Errc::ok);
   const auto last = recorder_.settle(bio, pad.record, local_of(*this, cx), cx);
   return last ? *last : end(bio, Errc::ok);
 }
@@ -243,21 +207,6 @@ Verdict ParityArray::end(Bio& bio, Errc error) noexcept {
     bio.fail(error);
   }
   return Verdict::done();
-}
-
-bool ParityArray::drop(MemberSet bad, Op op, Errc error) noexcept {
-  const bool dropped = array_->members.drop(bad, op, error, [this](MemberSet live) {
-    return static_cast<std::uint32_t>(std::popcount(live)) >= layout_.data_disks();
-  });
-  if (dropped) recorder_.member_failed(bad);
-  return dropped;
-}
-
-void ParityArray::drop_devices(std::span<const std::uint32_t> consumers) noexcept {
-  for (const std::uint32_t each : consumers) {
-    const std::uint32_t role = role_of(each);
-    if (role != MdPlace::kNobody) drop(member_bit(role), Op::write, Errc::io);
-  }
 }
 
 void ParityArray::on_child(Bio& bio, Bio& child, ParityPad& pad, Context&) noexcept {
@@ -319,7 +268,7 @@ md::RowMembers ParityArray::members_of(const RowWork& work, MemberSet avoid) con
   for (MemberSet left = with_bad_blocks_ & array_->members.sets().written(); left != 0;
        left &= left - 1) {
     const std::uint32_t role = first_member(left);
-    if (touches(array_->places[role].bad_blocks, begin, end)) bad |= member_bit(role);
+    if (has_bad_blocks(role, begin, end)) bad |= member_bit(role);
   }
   // A check looks at parity that is wrong; everybody else does without it.
   const bool checks = (work.bio().flags & kCheck) != 0;

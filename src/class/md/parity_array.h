@@ -28,14 +28,12 @@
 #include <memory>
 #include <vector>
 
-#include "class/md/array.h"
-#include "class/md/recorder.h"
+#include "class/md/redundant.h"
 #include "class/md/row_work.h"
 #include "class/md/torn_stripes.h"
 #include "class/md/unsure_stripes.h"
 #include "program/local.h"
 #include "program/split.h"
-#include "topology/step_class.h"
 
 namespace ashlar {
 
@@ -79,12 +77,6 @@ class ParityLocal final : public MdLocal {
   RowWork* take(Bio& bio, bool was_asked) noexcept;
   void give(RowWork& work, Context& cx) noexcept;
 
-  // A request of a user, while somebody looks after the array.
-  void count() noexcept {
-    requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
-  std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
-
  private:
   using Works = List<RowWork, &RowWork::link>;
 
@@ -93,13 +85,10 @@ class ParityLocal final : public MdLocal {
   std::size_t free_count_ = 0;
   std::size_t promised_ = 0;  // of these, to bios that have been asked again
   List<Bio, &Bio::queue> waiting_;
-  std::atomic<std::uint64_t> requests_{0};
   LocalSet<ParityLocal>::Member member_;  // last: it leaves the set first
 };
 
-class ParityArray final : public StepClass<ParityArray, ParityPad>,
-                          private MdRecorder::Dropper,
-                          private Upkeep {
+class ParityArray final : public RedundantStep<ParityArray, ParityPad> {
  public:
   using Local = ParityLocal;
   static constexpr bool kBuildsParts = true;
@@ -111,20 +100,13 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
 
   std::uint16_t max_children() const;
   void adjust_limits(std::uint32_t, Limits& limits) const override;
-  Result<void> on_access(bool reading, bool writing) override;
-  bool on_consumer_lost(std::uint32_t consumer) override;
   std::optional<std::uint64_t> on_resize(std::span<const std::uint64_t> sizes) override;
-  Result<void> on_consumer_added(std::uint32_t consumer, const ConsumerView& view) override;
-  void on_consumer_reached(std::uint32_t consumer) override;
-  Result<void> on_consumer_removed(std::uint32_t consumer) override;
   std::vector<ConsumerByte> locate(std::uint32_t, std::uint64_t offset,
                                    std::uint32_t) const override;
   std::vector<std::pair<std::string, std::string>> status() const override;
   std::unique_ptr<Local> make_local(Context& cx) {
     return std::make_unique<Local>(layout_, locals_, cx);
   }
-  Upkeep* upkeep() override { return this; }
-  bool wants_flush() const override { return recorder_.keeps() && recorder_.dirty(); }
 
   Verdict on_request(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict on_complete(Bio& bio, ParityPad& pad, Context& cx) noexcept;
@@ -134,21 +116,8 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
  private:
   ParityArray(std::unique_ptr<MdArray> array, std::unique_ptr<cache::BufferCache> cache);
 
-  // A member that takes an empty place, until every request may go to it.
-  struct Joining {
-    std::uint32_t consumer;
-    std::uint32_t role;
-    md::KeeperDevice device;
-    bool by_bitmap;  // it was this place's member, and lacks what the bitmap says
-  };
-
-  // --- members that come and go (parity_members.cc)
-  Result<std::uint32_t> empty_place(const md::Superblock* old) const;
-  Result<Joining> joining(std::uint32_t consumer, const ConsumerView& view) const;
-
   // --- whole requests (parity_array.cc)
   Verdict read(Bio& bio, ParityPad& pad, Context& cx) noexcept;
-  bool readable(std::uint32_t role, std::uint64_t offset, std::uint64_t length) const noexcept;
   Verdict by_rows(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Extent sync_range(const Bio& bio) const noexcept;
   Verdict change(Bio& bio, ParityPad& pad, Context& cx) noexcept;
@@ -156,19 +125,29 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   Verdict flush(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   Verdict end_flush(Bio& bio, ParityPad& pad, Context& cx) noexcept;
   static Verdict end(Bio& bio, Errc error) noexcept;
-  void drop_devices(std::span<const std::uint32_t> consumers) noexcept override;
 
-  // --- Upkeep (parity_upkeep.cc)
-  std::optional<UpkeepJob> due() override;
-  UpkeepJob whole(UpkeepJob::Kind kind) override;
+  // --- RedundantArray (parity_upkeep.cc)
+  bool enough(MemberSet live) const noexcept override {
+    return static_cast<std::uint32_t>(std::popcount(live)) >= layout_.data_disks();
+  }
+  void took_place(std::uint32_t role) noexcept override {
+    epochs_[role].fetch_add(1, std::memory_order_relaxed);
+  }
   std::uint64_t step_bytes() const override { return row_bytes_; }
-  bool wanted(const UpkeepJob& job) const noexcept override;
-  void progress(const UpkeepJob& job, std::uint64_t offset) noexcept override;
-  bool finish(const UpkeepJob& job) noexcept override;
   std::uint64_t requests() const noexcept override;
-  std::uint64_t mismatches() const noexcept override;
-  std::vector<Extent> rows_of(std::span<const Extent> member_ranges) const;
-  std::vector<Extent> to_resync() const;
+  std::vector<Extent> ranges_of(std::span<const Extent> member_ranges) const override;
+  std::vector<Extent> ranges_from(std::uint32_t role, std::uint64_t member_offset) const override;
+  std::uint64_t synced_below(std::uint64_t offset) const noexcept override {
+    return offset / row_bytes_ * chunk_bytes_;
+  }
+  std::uint64_t filled_below(std::uint64_t offset) const noexcept override {
+    return synced_below(offset);
+  }
+  void made_right(std::uint64_t below) noexcept override { unsure_.set_sure(below); }
+  bool resync_done(md::Keeper& keeper) noexcept override {
+    unsure_.set_all_sure();
+    return keeper.resync_done();
+  }
 
   // --- parts of stripes (parity_row.cc)
   Verdict begin_row(Bio& bio, ParityPad& pad, Context& cx, bool was_asked) noexcept;
@@ -192,10 +171,6 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
   void add_buffer_children(Split& split, RowWork& work, Op op, std::uint8_t flags) noexcept;
   void add_request_children(Split& split, RowWork& work, MemberSet roles) noexcept;
 
-  bool drop(MemberSet bad, Op op, Errc error) noexcept;
-  // Of a consumer that is in use, else kNobody. An empty place is not looked at: somebody may be
-  // taking it.
-  std::uint32_t role_of(std::uint32_t consumer) const noexcept;
   // The number of the first block of its buffers: another one for each member that a place has had.
   std::uint64_t block_of(const RowWork& work, std::uint32_t role) const noexcept {
     const std::uint64_t member =
@@ -207,25 +182,17 @@ class ParityArray final : public StepClass<ParityArray, ParityPad>,
     return array_->on_device(role, layout_.member_offset(work.row.number) + at);
   }
 
-  const std::unique_ptr<MdArray> array_;
   const md::ParityLayout& layout_;
   const std::uint32_t chunk_bytes_;
   const std::uint64_t row_bytes_;
-  const MemberSet all_;
-  std::atomic<MemberSet> with_bad_blocks_{0};
   std::uint64_t cache_blocks_;  // of each member, in the numbers of the cache
   std::array<std::atomic<std::uint64_t>, kMaxMdMembers> epochs_{};  // members that a place has had
-  std::optional<Joining> joining_;                                  // the control thread's
   std::unique_ptr<cache::BufferCache> cache_;
   StripeLocks locks_;
   TornStripes torn_;
   UnsureStripes unsure_;
-  MdRecorder recorder_;
-  std::atomic<bool> writable_{false};
-  std::atomic<bool> looked_after_{false};
   mutable LocalSet<ParityLocal> locals_;
-  std::atomic<std::uint64_t> wrong_blocks_{0};  // stripes' blocks that a repair found wrong
-  std::atomic<std::uint64_t> restored_{0};      // parts that were written back to a member
+  std::atomic<std::uint64_t> restored_{0};  // parts that were written back to a member
 };
 
 }  // namespace ashlar

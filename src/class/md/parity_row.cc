@@ -316,7 +316,7 @@ Verdict ParityArray::restore_row(Bio& bio, ParityPad& pad, Context& cx) noexcept
   RowWork& work = *pad.work;
   const MemberSet live = array_->members.sets().live;
   const MemberSet roles = recovered_roles(work.plan) & pad.avoid & live & work.written;
-  const bool may_write = writable_.load(std::memory_order_relaxed);
+  const bool may_write = writable();
   if (roles == 0 || !may_write || bio.cancel_requested()) return end_row(bio, pad, cx, Errc::ok);
   pad.phase = ParityPhase::restoring;
   Split split(cx, bio);
@@ -337,7 +337,7 @@ Verdict ParityArray::restore_row(Bio& bio, ParityPad& pad, Context& cx) noexcept
 Verdict ParityArray::repair(Bio& bio, ParityPad& pad, Context& cx) noexcept {
   RowWork& work = *pad.work;
   const RowRepair found = repair_row(work, chunk_bytes_);
-  if (found.blocks != 0) wrong_blocks_.fetch_add(found.blocks, std::memory_order_relaxed);
+  count_wrong(found.blocks);
   const bool checks = (bio.flags & kCheck) != 0;
   const RowSegment& segment = work.plan.segments[0];
   const MemberSet lacking = (segment.recovered | (segment.parity & ~segment.reads)) & work.written;

@@ -4,6 +4,8 @@
 // the context's.
 #pragma once
 
+#include <atomic>
+
 #include "base/list.h"
 #include "base/mutex.h"
 #include "program/context.h"
@@ -37,6 +39,13 @@ class MdLocal : public LocalState {
     if (first) cx_.request_attention();
   }
 
+  // A request of a user, while somebody looks after the array.
+  void count() noexcept {
+    requests_.store(requests_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  // THREAD: any.
+  std::uint64_t requests() const noexcept { return requests_.load(std::memory_order_relaxed); }
+
   void attend(Context& cx) noexcept override {
     Woken woken;
     {
@@ -52,6 +61,7 @@ class MdLocal : public LocalState {
   Context& cx_;
   Mutex mutex_{kMdWokenLock};
   Woken woken_ ASHLAR_GUARDED_BY(mutex_);
+  std::atomic<std::uint64_t> requests_{0};
 };
 
 }  // namespace ashlar

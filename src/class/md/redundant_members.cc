@@ -1,15 +1,9 @@
-// raid4, 5 and 6: members that come and go while requests run.
-//
-//   on_consumer_added     looked at; nothing uses it yet, and it is in no record
-//   on_consumer_reached   in its place, written to and being filled; what is due is a recovery
-//
-// A place that nobody is in may only be changed in the second step: no request is left that has
-// seen the member before it there.
+// Redundant arrays: members that come and go while requests run.
 #include <algorithm>
 #include <random>
 
 #include "class/md/member.h"
-#include "class/md/parity_array.h"
+#include "class/md/redundant.h"
 #include "md/join.h"
 
 namespace ashlar {
@@ -53,23 +47,68 @@ Result<void> check_foreign(const md::Superblock& found, const md::Superblock& ma
 
 }  // namespace
 
-bool ParityArray::on_consumer_lost(std::uint32_t consumer) {
+RedundantArray::RedundantArray(std::unique_ptr<MdArray> array)
+    : array_(std::move(array)),
+      all_(static_cast<MemberSet>((std::uint64_t{1} << array_->places.size()) - 1)),
+      recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted) {
+  for (std::uint32_t role = 0; role < array_->places.size(); ++role) {
+    if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
+  }
+}
+
+// --- members that fail
+
+bool RedundantArray::drop(MemberSet bad, Op op, Errc error) noexcept {
+  const bool dropped =
+      array_->members.drop(bad, op, error, [this](MemberSet live) { return enough(live); });
+  if (dropped) recorder_.member_failed(bad);
+  return dropped;
+}
+
+void RedundantArray::drop_devices(std::span<const std::uint32_t> consumers) noexcept {
+  for (const std::uint32_t each : consumers) {
+    const std::uint32_t role = role_of(each);
+    if (role != MdPlace::kNobody) drop(member_bit(role), Op::write, Errc::io);
+  }
+}
+
+std::uint32_t RedundantArray::role_of(std::uint32_t consumer) const noexcept {
+  for (MemberSet left = array_->members.sets().written(); left != 0; left &= left - 1) {
+    const std::uint32_t role = first_member(left);
+    if (array_->places[role].consumer == consumer) return role;
+  }
+  return MdPlace::kNobody;
+}
+
+bool RedundantArray::has_bad_blocks(std::uint32_t role, std::uint64_t offset,
+                                    std::uint64_t end) const noexcept {
+  if ((with_bad_blocks_.load(std::memory_order_relaxed) & member_bit(role)) == 0) return false;
+  const std::vector<Extent>& sorted = array_->places[role].bad_blocks;
+  const auto next =
+      std::upper_bound(sorted.begin(), sorted.end(), offset,
+                       [](std::uint64_t at, const Extent& each) { return at < each.end(); });
+  return next != sorted.end() && next->offset < end;
+}
+
+// --- that come and go
+
+bool RedundantArray::lose(std::uint32_t consumer) {
   if (joining_ && joining_->consumer == consumer) joining_.reset();
   const std::uint32_t role = role_of(consumer);
   return role == MdPlace::kNobody || drop(member_bit(role), Op::read, Errc::gone);
 }
 
 // A member that comes back gets its own place where that is empty.
-Result<std::uint32_t> ParityArray::empty_place(const md::Superblock* old) const {
+Result<std::uint32_t> RedundantArray::empty_place(const md::Superblock* old) const {
   const MemberSet empty = all_ & ~array_->members.sets().written();
   if (empty == 0) return make_error(Errc::invalid, "every place of the array has a member");
-  const bool its_own =
-      old != nullptr && old->role() < layout_.disks() && (empty & member_bit(old->role())) != 0;
+  const bool its_own = old != nullptr && old->role() < array_->places.size() &&
+                       (empty & member_bit(old->role())) != 0;
   return its_own ? old->role() : first_member(empty);
 }
 
-Result<ParityArray::Joining> ParityArray::joining(std::uint32_t consumer,
-                                                  const ConsumerView& view) const {
+Result<RedundantArray::Joining> RedundantArray::joining(std::uint32_t consumer,
+                                                        const ConsumerView& view) const {
   const md::Keeper* const keeper = recorder_.keeper();
   if (keeper == nullptr) {
     return make_error(Errc::unsupported, "nothing is recorded on the members: none can join");
@@ -106,7 +145,7 @@ Result<ParityArray::Joining> ParityArray::joining(std::uint32_t consumer,
   return Joining{consumer, *role, std::move(device), suffices};
 }
 
-Result<void> ParityArray::on_consumer_added(std::uint32_t consumer, const ConsumerView& view) {
+Result<void> RedundantArray::add(std::uint32_t consumer, const ConsumerView& view) {
   auto comes = joining(consumer, view);
   if (!comes) return comes.error();
   if (array_->names.size() <= consumer) {
@@ -119,7 +158,7 @@ Result<void> ParityArray::on_consumer_added(std::uint32_t consumer, const Consum
   return {};
 }
 
-void ParityArray::on_consumer_reached(std::uint32_t consumer) {
+void RedundantArray::reach(std::uint32_t consumer) {
   if (!joining_ || joining_->consumer != consumer) return;
   const Joining comes = std::move(*std::exchange(joining_, std::nullopt));
   md::Keeper& keeper = *recorder_.keeper();
@@ -130,11 +169,11 @@ void ParityArray::on_consumer_reached(std::uint32_t consumer) {
   keeper.start_recovery(consumer, comes.role, comes.by_bitmap);
   array_->places[comes.role] = {consumer, comes.device.superblock.data_offset_bytes, {}};
   with_bad_blocks_ &= ~member_bit(comes.role);
-  epochs_[comes.role].fetch_add(1, std::memory_order_relaxed);
+  took_place(comes.role);
   array_->members.set_filling(comes.role, 0);
 }
 
-Result<void> ParityArray::on_consumer_removed(std::uint32_t consumer) {
+Result<void> RedundantArray::remove(std::uint32_t consumer) {
   if (joining_ && joining_->consumer == consumer) {
     joining_.reset();
     return {};
