@@ -29,7 +29,7 @@ Result<GeomPlan> create_without_records(const CreateArguments& arguments) {
 }
 
 TEST(PlantedArrays, one_without_dirty_flag_and_bitmap_is_found) {
-  expect_found_in_arrays(&create_without_records, 1);
+  expect_found_in_arrays(&create_without_records, 2);
 }
 
 template <MdPlanted kBug>
@@ -39,11 +39,11 @@ Result<GeomPlan> create_planted(const CreateArguments& arguments) {
 
 // The write hole, though only until the records are there.
 TEST(PlantedArrays, one_that_is_dirty_only_after_its_data_are_written_is_found) {
-  expect_found_in_arrays(&create_planted<MdPlanted::late_dirt>, 1);
+  expect_found_in_arrays(&create_planted<MdPlanted::late_dirt>, 2);
 }
 
 TEST(PlantedArrays, one_that_clears_its_bits_while_data_are_under_way_is_found) {
-  expect_found_in_arrays(&create_planted<MdPlanted::early_clean>, 1);
+  expect_found_in_arrays(&create_planted<MdPlanted::early_clean>, 65);
 }
 
 // After a cut, a member that lacks what was acknowledged counts as in sync.
@@ -85,7 +85,7 @@ class OpenStripes final : public Variant {
 };
 
 TEST(PlantedArrays, one_whose_stripes_are_cancelled_midway_is_found) {
-  expect_found_in_arrays(variant_of<OpenStripes>("md").create, 1);
+  expect_found_in_arrays(variant_of<OpenStripes>("md").create, 3);
 }
 
 }  // namespace
