@@ -76,6 +76,7 @@ void Disk::finish(Bio& bio, Job& job, std::uint64_t now_ns) {
     execute(bio, job);
     bio.succeed();
   } else {
+    if (powered_) ++failures_;
     // A write that failed may be done all the same, or in part.
     if (powered_ && !dead_ && is_write(bio) && !job.applied) apply_torn(bio, job);
     bio.fail(trouble);
@@ -102,7 +103,8 @@ void Disk::execute(Bio& bio, Job& job) {
       if (!job.lost) flush(random_.one_in(2) ? job.covered : writes_);
       return;
     case Op::discard:
-      if (!job.applied && random_.one_in(2)) apply(bio, job, false);  // a hint, and no more
+      // A hint, and no more.
+      if (!job.applied && (options_.exact_discards || random_.one_in(2))) apply(bio, job, false);
       return;
     case Op::write:
     case Op::write_zeroes:

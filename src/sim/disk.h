@@ -39,6 +39,7 @@ struct DiskOptions {
   std::uint64_t size_bytes = 0;
   std::uint32_t sector_bytes = 512;  // what is never torn
   bool write_cache = true;           // false: what was acknowledged is on the medium
+  bool exact_discards = false;       // what is discarded is zeros; else it may stay as it is
   std::uint64_t latency_ns = 0;      // of each request
   std::uint64_t jitter_ns = 0;       // up to so much more; what reorders completions
   DiskFaults faults{};
@@ -56,6 +57,8 @@ class Disk {
   // It answers nothing any more.
   bool dead() const { return dead_; }
   void die() { dead_ = true; }
+  // Requests that it failed so far, with the power on.
+  std::uint64_t failures() const { return failures_; }
 
   // What the medium holds. For tables that are there before the first stack.
   ByteSpan medium() { return medium_; }
@@ -126,6 +129,7 @@ class Disk {
   std::vector<Bio*> in_flight_;
   std::uint64_t writes_ = 0;    // that reached the cache
   std::uint64_t requests_ = 0;  // since it was made
+  std::uint64_t failures_ = 0;
   bool calm_ = false;
   bool dead_ = false;
   bool powered_ = true;

@@ -73,7 +73,18 @@ bool Load::submit_one() {
   Op op = kMix[random_.below(kMix.size())];
   if (!channels_[0]->program().ops.has(op)) op = Op::write;
   const bool durable = (op == Op::write || op == Op::write_zeroes) && random_.one_in(4);
-  return start(op, some_extent(op), durable ? kFua : std::uint8_t{0});
+  const bool quiet = shields_ && op == Op::flush && random_.one_in(4);
+  const Extent extent = some_extent(op);
+  if (apart_ && changes_data(op) && changes_now(extent)) return false;
+  return start(op, extent, durable ? kFua : quiet ? kQuiet : std::uint8_t{0});
+}
+
+// Some of it, by a request that is under way.
+bool Load::changes_now(Extent extent) const {
+  return std::any_of(under_way_.begin(), under_way_.end(), [&](const auto& each) {
+    return changes_data(each->op) && each->extent.offset < extent.end() &&
+           extent.offset < each->extent.end();
+  });
 }
 
 // Memory in one piece or in several.
@@ -93,7 +104,7 @@ bool Load::start(Op op, Extent extent, std::uint8_t flags) {
   Bio* const fresh = channel.allocate();
   if (fresh == nullptr) return false;
   auto request = std::make_unique<Request>(
-      Request{this, &channel, fresh, model_.begin(op, extent, (flags & kFua) != 0)});
+      Request{this, &channel, fresh, model_.begin(op, extent, (flags & kFua) != 0), op, extent});
   Bio& bio = *request->bio;
   bio.op = op;
   bio.flags = flags;
@@ -123,7 +134,10 @@ bool Load::start(Op op, Extent extent, std::uint8_t flags) {
   return true;
 }
 
-void Load::expect_shields() { grace_ns_ = kGraceNs + kMostShieldedTrips * kHangNs; }
+void Load::expect_shields() {
+  shields_ = true;
+  grace_ns_ = kGraceNs + kMostShieldedTrips * kHangNs;
+}
 
 void Load::draw_deadline(Request& request) {
   if (!random_.one_in(deadline_odds_)) return;

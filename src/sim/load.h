@@ -53,7 +53,11 @@ class Load {
   // another has whose disk hangs. So nothing is known of when its deadline ends it.
   void expect_waits() { prompt_ = false; }
   // Some class shields requests: one ends when the disks that it asks have, one after another.
+  // And it may be told that nobody will write for some time, which is never quite true.
   void expect_shields();
+  // Some class keeps copies, and promises nothing of two changes of one range that are under way at
+  // the same time: none are asked.
+  void expect_copies() { apart_ = true; }
 
   // From now on what ends is not looked at: the power is off.
   void go_blind() { blind_ = true; }
@@ -69,6 +73,8 @@ class Load {
     Channel* channel;
     Bio* bio;
     RequestId id;
+    Op op;
+    Extent extent;
     bool cancelled = false;
     bool hasty = false;  // said to have ended when it had not
     bool ended = false;
@@ -81,6 +87,7 @@ class Load {
 
   Extent some_extent(Op op);
   bool start(Op op, Extent extent, std::uint8_t flags);
+  bool changes_now(Extent extent) const;
   void scatter(Request& request, std::uint64_t length);
   void draw_deadline(Request& request);
   static void ended(Bio& bio) noexcept;
@@ -103,6 +110,8 @@ class Load {
   std::uint64_t grace_ns_;  // from a deadline to the end
   bool blind_ = false;
   bool prompt_ = true;  // what is cancelled ends soon
+  bool shields_ = false;
+  bool apart_ = false;
   std::vector<std::unique_ptr<Request>> under_way_;
   std::vector<std::unique_ptr<Request>> past_;  // kept, so that one that ends again is known
   std::optional<std::string> failure_;

@@ -57,7 +57,7 @@ std::string Plan::text(const PlanNode& node) const {
   if (node.watch != nullptr) return text(*node.below.front());
   std::string inside;
   for (const auto& each : node.below) inside += (inside.empty() ? "" : ", ") + text(*each);
-  if (node.array != nullptr) return fmt::format("raid{}({})", node.array->level, inside);
+  if (node.array != nullptr) return fmt::format("{}({})", node.array->name, inside);
   return fmt::format("{}({})", node.class_name, inside);
 }
 
@@ -77,9 +77,10 @@ Plan::NodePtr Plan::leaf() {
   return disk((1 + random_.below(16)) * kUnitBytes);
 }
 
-Plan::NodePtr Plan::disk(std::uint64_t size_bytes) {
+Plan::NodePtr Plan::disk(std::uint64_t size_bytes, bool exact_discards) {
   DiskOptions options;
   options.size_bytes = size_bytes;
+  options.exact_discards = exact_discards;
   options.sector_bytes = block_bytes_;
   options.write_cache = !random_.one_in(8);
   options.latency_ns = 1000 + random_.below(50'000);

@@ -13,7 +13,9 @@
 // over one leg alone, and there are views enough for every leg beneath every other.
 //
 // An array of md is put together from the members that answer, by what their superblocks say. One
-// that is dirty and degraded is insisted on; one that lacks too many is the end of the stack.
+// that is dirty and degraded is insisted on; one that lacks too many is the end of the stack, and
+// so is one of which only members answer that had failed in the eyes of those that do not: an
+// operator knows, and they do not.
 //
 // THREAD: one.
 #pragma once
@@ -27,6 +29,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "md/assembly.h"
 #include "sim/disk.h"
 #include "sim/log_watch.h"
 #include "topology/topology.h"
@@ -50,8 +53,8 @@ inline constexpr std::string_view kArrayClassName = "md";
 
 // An array of Linux md, and how its members were found when it was put together last.
 struct PlanArray {
-  std::int32_t level = 0;
-  std::uint32_t parities = 0;  // members that it can do without
+  std::string name;  // "raid10 f2"
+  std::optional<md::Layout> layout;
   bool dirty = false;
   bool insisted = false;      // dirty and degraded
   std::uint32_t in_sync = 0;  // bit r: the place r has a member in sync
@@ -95,6 +98,8 @@ class Plan {
 
   // --- arrays (plan_array.cc)
   bool has_arrays() const { return !arrays_.empty(); }
+  // One of them has copies.
+  bool has_copies() const;
   // Those of the stack that stands.
   std::vector<PlanNode*> arrays() const;
   // Of the stack that stands: how many sets of members may be left out, the empty one too.
@@ -111,6 +116,7 @@ class Plan {
 
   const std::string& description() const { return description_; }
   std::vector<std::unique_ptr<Disk>>& disks() { return disks_; }
+  const std::vector<std::unique_ptr<Disk>>& disks() const { return disks_; }
 
   // The write_logs that stand, and the disks of their logs.
   struct Log {
@@ -143,13 +149,17 @@ class Plan {
   NodePtr overlaid();
   NodePtr striped(unsigned depth);
   NodePtr mirrored(unsigned depth);
-  NodePtr disk(std::uint64_t size_bytes);
+  NodePtr disk(std::uint64_t size_bytes, bool exact_discards = false);
   NodePtr arrayed();
 
   Provider* make(PlanNode& node, std::uint32_t view);
   Provider* make_array(PlanNode& node);
   Provider* refuse(PlanNode& node, const std::string& why);
+  bool troubled_member(const PlanNode& node, std::uint32_t place) const;
   std::uint32_t troubled_members(const PlanNode& node) const;
+  bool untroubled_suffice(const PlanNode& node) const;
+  bool outlived(const PlanNode& node, const std::vector<md::Candidate>& candidates,
+                const md::Assembly& assembly) const;
   Provider& make_over(PlanNode& node, std::vector<Provider*> over);
   Provider& taste(PlanNode& node, Provider& below);
   std::string text(const PlanNode& node) const;

@@ -15,31 +15,6 @@
 namespace ashlar::sim {
 namespace {
 
-constexpr std::uint64_t kBound = 200;
-
-// The first failure among the seeds 1 to `bound`, in words; nothing: none.
-std::optional<std::string> first_failure(RunOptions options, std::uint64_t bound) {
-  for (options.seed = 1; options.seed <= bound; ++options.seed) {
-    const RunResult result = run(options);
-    if (result.failure) {
-      return "seed " + std::to_string(options.seed) + ", " + result.stack + ": " + *result.failure;
-    }
-  }
-  return std::nullopt;
-}
-
-void expect_found(const RunOptions& options) {
-  const auto found = first_failure(options, kBound);
-  ASSERT_TRUE(found) << "not found in " << kBound << " seeds";
-  ::testing::Test::RecordProperty("found", *found);
-}
-
-FindClass with(std::string_view name, const ClassInfo& variant) {
-  return [name, &variant](std::string_view wanted) {
-    return wanted == name ? &variant : find_builtin_class(wanted);
-  };
-}
-
 // --- a mirror that flushes one leg ---------------------------------------------------------------
 
 class HalfFlushedMirror final : public Variant {
@@ -385,27 +360,6 @@ TEST(PlantedBugs, a_deadline_that_fires_early_is_found) {
 
 TEST(PlantedBugs, a_deadline_that_never_fires_is_found) {
   expect_deadline_found<DeadlineBug::never_fires>();
-}
-
-// --- arrays of Linux md --------------------------------------------------------------------------
-
-void expect_found_in_arrays(const ClassInfo& bad) {
-  expect_found({.stacks = Stacks::with_arrays, .find = with("md", bad)});
-}
-
-// Nothing says that stripes were being written: the write hole.
-Result<GeomPlan> create_without_records(const CreateArguments& arguments) {
-  const ClassInfo& real = *find_builtin_class("md");
-  ParameterTexts texts = arguments.parameters.texts();
-  texts["writable_without_records"] = "true";
-  auto parameters = Parameters::parse("md", real.facts->parameters, texts);
-  if (!parameters) return parameters.error();
-  return real.create({arguments.name, *parameters, arguments.consumers});
-}
-
-TEST(PlantedBugs, an_array_without_dirty_flag_and_bitmap_is_found) {
-  const ClassInfo bad = {find_builtin_class("md")->facts, &create_without_records, nullptr};
-  expect_found_in_arrays(bad);
 }
 
 // --- disks ---------------------------------------------------------------------------------------

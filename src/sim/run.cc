@@ -19,6 +19,7 @@ constexpr std::uint64_t kMostLives = 3;
 // Past so many turns without an end, requests are taken for lost.
 constexpr std::uint64_t kPatience = 1'000'000;
 constexpr std::uint64_t kPieceBytes = 32 * kKiB;
+constexpr std::uint64_t kMostHurry = 100;  // turns
 
 // Memory for bios, which may come to an end.
 class Memory final : public std::pmr::memory_resource {
@@ -100,6 +101,7 @@ class Run {
   void life();
   void under_load(Standing& standing, Load& load);
   void turn(Load& load);
+  std::uint64_t failures() const;
   void lose_a_disk(Standing& standing);
   void cut_power();
   void inspect_log(const Plan::Log& log, ByteView shown);
@@ -195,6 +197,7 @@ void Run::life() {
   load_ = std::make_unique<Load>(random_.next(), world_, *model_, channels, plan_.troubled(),
                                  make_timekeeper_);
   if (plan_.has_arrays()) load_->expect_shields();
+  if (plan_.has_copies()) load_->expect_copies();
   under_load(*standing_, *load_);
   cut_power();
   load_->go_blind();
@@ -221,8 +224,13 @@ void Run::under_load(Standing& standing, Load& load) {
     trace_.event(world_.now_ns(), "exhaust", {});
     load.expect_waits();
   }
+  // So soon after a disk has failed a request the power goes: what must have been recorded by then?
+  const bool hurried = plan_.has_arrays() && plan_.troubled() && random_.one_in(2);
+  const std::uint64_t failed_before = failures();
+  std::uint64_t left = random_.below(kMostHurry);
   std::uint64_t submitted = 0;
   while (submitted < wanted && !load.failure() && !stuck_) {
+    if (hurried && failures() != failed_before && left-- == 0) return;
     if (random_.below(8) < rush && load.submit_one()) {
       if (submitted++ == loses_at) lose_a_disk(standing);
     } else {
@@ -237,7 +245,15 @@ void Run::under_load(Standing& standing, Load& load) {
   const std::uint64_t failed = load.counts().failed;
   if (load.failure() || random_.one_in(2) || !load.submit_flush(quiet)) return;
   wait_for(load);
-  closed_ = quiet && !plan_.troubled() && load.counts().failed == failed;
+  // A change of copies that was cancelled midway leaves them to be resynced.
+  const bool whole = load.counts().failed == (plan_.has_copies() ? 0 : failed);
+  closed_ = quiet && !plan_.troubled() && whole;
+}
+
+std::uint64_t Run::failures() const {
+  std::uint64_t count = 0;
+  for (const auto& each : plan_.disks()) count += each->failures();
+  return count;
 }
 
 void Run::turn(Load& load) {
@@ -476,7 +492,7 @@ void Run::check_array(Standing& standing, PlanNode& node) {
   upkeep->finish(job);
   if (!ok) failure_ = fmt::format("{} cannot be checked", node.name);
   if (ok && upkeep->mismatches() != 0) {
-    failure_ = fmt::format("{} has been resynced, and in {} sectors parity does not fit", node.name,
+    failure_ = fmt::format("{} has been resynced, and {} sectors do not fit", node.name,
                            upkeep->mismatches());
   }
 }

@@ -2,15 +2,46 @@
 // class with some of its step code exchanged.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "class/list.h"
+#include "sim/run.h"
 #include "topology/step_class.h"
 
 namespace ashlar::sim {
+
+inline constexpr std::uint64_t kBound = 200;
+
+// The first failure among the `bound` seeds from `first` on, in words; nothing: none.
+inline std::optional<std::string> first_failure(RunOptions options, std::uint64_t first,
+                                                std::uint64_t bound) {
+  for (options.seed = first; options.seed < first + bound; ++options.seed) {
+    const RunResult result = run(options);
+    if (result.failure) {
+      return "seed " + std::to_string(options.seed) + ", " + result.stack + ": " + *result.failure;
+    }
+  }
+  return std::nullopt;
+}
+
+// Among kBound seeds; `first`: where one is known that finds it, so that the test is quick.
+inline void expect_found(const RunOptions& options, std::uint64_t first = 1) {
+  const auto found = first_failure(options, first, kBound);
+  ASSERT_TRUE(found) << "not found in " << kBound << " seeds";
+  ::testing::Test::RecordProperty("found", *found);
+}
+
+inline FindClass with(std::string_view name, const ClassInfo& variant) {
+  return [name, &variant](std::string_view wanted) {
+    return wanted == name ? &variant : find_builtin_class(wanted);
+  };
+}
 
 // Everything but the step goes to the real body.
 class Variant : public GeomBody {

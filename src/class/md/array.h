@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "class/md/members.h"
+#include "class/md/planted.h"
 #include "md/assembly.h"
 #include "md/keeper.h"
 #include "topology/class.h"
@@ -40,6 +41,7 @@ struct MdArray {
   // Keeps what the superblocks say; null: nothing is recorded, and nothing may be written.
   std::unique_ptr<md::Keeper> keeper;
   bool fua = true;  // every member has it
+  MdPlanted planted = MdPlanted::none;
 
   const md::Layout& layout() const noexcept { return *assembly.layout; }
   const md::Superblock& superblock() const noexcept { return superblocks[assembly.freshest]; }

@@ -7,6 +7,7 @@
 #include "class/md/array.h"
 #include "class/md/member.h"
 #include "class/md/metadata.h"
+#include "class/md/planted.h"
 #include "topology/step_class.h"
 
 namespace ashlar {
@@ -210,8 +211,15 @@ Result<std::unique_ptr<GeomBody>> body_of(std::unique_ptr<MdArray> array) {
 }
 
 Result<GeomPlan> create(const CreateArguments& arguments) {
+  return create_md(arguments, MdPlanted::none);
+}
+
+}  // namespace
+
+Result<GeomPlan> create_md(const CreateArguments& arguments, MdPlanted planted) {
   auto array = make_array(arguments);
   if (!array) return array.error();
+  (*array)->planted = planted;
   const md::Layout& layout = (*array)->layout();
   GeomPlan plan;
   plan.name = wished_name((*array)->superblock());
@@ -233,8 +241,6 @@ Result<GeomPlan> create(const CreateArguments& arguments) {
   plan.body = std::move(*body);
   return plan;
 }
-
-}  // namespace
 
 const ClassInfo& md_class() {
   static constexpr ClassInfo kInfo = {&kFacts, &create, nullptr, &md_membership};

@@ -10,14 +10,16 @@ std::optional<Verdict> MdRecorder::enter(Bio& bio, MdRecordPad& pad, Extent sync
   pad.stage = MdRecordPad::Stage::enter;
   pad.waits = pad.records = false;
   pad.range = sync_range;
-  return keeper_ == nullptr ? std::nullopt : ask(bio, pad, local, cx);
+  const bool asks = keeper_ != nullptr && planted_ != MdPlanted::late_dirt;
+  return asks ? ask(bio, pad, local, cx) : std::nullopt;
 }
 
 std::optional<Verdict> MdRecorder::leave(Bio& bio, MdRecordPad& pad, md::Written written,
                                          MdLocal& local, Context& cx) noexcept {
   if (keeper_ == nullptr) return std::nullopt;
-  keeper_->end_write(pad.range, written);
-  pad.stage = MdRecordPad::Stage::leave;
+  if (!ends_early()) keeper_->end_write(pad.range, written);
+  const bool late = planted_ == MdPlanted::late_dirt;
+  pad.stage = late ? MdRecordPad::Stage::late : MdRecordPad::Stage::leave;
   return ask(bio, pad, local, cx);
 }
 
@@ -53,7 +55,12 @@ bool MdRecorder::forget(MdRecordPad& pad) noexcept {
 md::Answer MdRecorder::ask_keeper(const MdRecordPad& pad, md::Keeper::Waiter& waiter) noexcept {
   switch (pad.stage) {
     case MdRecordPad::Stage::enter:
-      return keeper_->begin_write(pad.range, waiter);
+    case MdRecordPad::Stage::late: {
+      const md::Answer answer = keeper_->begin_write(pad.range, waiter);
+      const bool ends = answer == md::Answer::open && ends_early();
+      if (ends) keeper_->end_write(pad.range, md::Written::all);
+      return answer;
+    }
     case MdRecordPad::Stage::leave:
       return keeper_->settle_failures(waiter);
     case MdRecordPad::Stage::clean: {
@@ -186,6 +193,7 @@ void MdRecorder::end_record() noexcept {
 void MdRecorder::member_failed(MemberSet roles) noexcept {
   if (keeper_ == nullptr) return;
   changes_.fetch_add(1);  // the others are to say so
+  if (planted_ == MdPlanted::silent_failures) return;
   for (; roles != 0; roles &= roles - 1) keeper_->member_failed(first_member(roles));
 }
 

@@ -22,6 +22,7 @@
 
 #include "class/md/members.h"
 #include "class/md/parked.h"
+#include "class/md/planted.h"
 #include "md/keeper.h"
 #include "program/split.h"
 
@@ -33,7 +34,7 @@ struct MdKeeperWait {
 };
 
 struct MdRecordPad {
-  enum class Stage : std::uint8_t { enter, leave, clean };
+  enum class Stage : std::uint8_t { enter, leave, clean, late };  // late: planted
 
   Extent range;  // of what is kept in sync
   Stage stage;
@@ -58,8 +59,8 @@ class MdRecorder {
   static constexpr std::uint16_t kMostPuts = 64;
 
   // `keeper` may be null. `fua`: every device has it.
-  MdRecorder(std::unique_ptr<md::Keeper> keeper, Dropper& dropper, bool fua)
-      : keeper_(std::move(keeper)), dropper_(dropper), fua_(fua) {}
+  MdRecorder(std::unique_ptr<md::Keeper> keeper, Dropper& dropper, bool fua, MdPlanted planted)
+      : keeper_(std::move(keeper)), dropper_(dropper), fua_(fua), planted_(planted) {}
 
   bool keeps() const noexcept { return keeper_ != nullptr; }
   // The members do not say (yet, or any more) that the array is clean.
@@ -89,6 +90,10 @@ class MdRecorder {
   std::optional<Verdict> ask(Bio& bio, MdRecordPad& pad, MdLocal& local, Context& cx) noexcept;
   md::Answer ask_keeper(const MdRecordPad& pad, md::Keeper::Waiter& waiter) noexcept;
   bool start_record() noexcept;
+  // For the keeper a write has ended as soon as it may begin.
+  bool ends_early() const noexcept {
+    return planted_ == MdPlanted::late_dirt || planted_ == MdPlanted::early_clean;
+  }
   std::optional<Verdict> next_batch(Bio& bio, Context& cx) noexcept;
   bool add_flushes(Split& split) noexcept;
   void end_record() noexcept;
@@ -96,6 +101,7 @@ class MdRecorder {
   const std::unique_ptr<md::Keeper> keeper_;
   Dropper& dropper_;
   const bool fua_;
+  const MdPlanted planted_;
   std::atomic<std::uint64_t> changes_{0};  // records, most of them before changes
   std::atomic<std::uint64_t> cleaned_{0};  // of these, before the last record that said clean
 

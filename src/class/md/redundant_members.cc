@@ -50,7 +50,7 @@ Result<void> check_foreign(const md::Superblock& found, const md::Superblock& ma
 RedundantArray::RedundantArray(std::unique_ptr<MdArray> array)
     : array_(std::move(array)),
       all_(static_cast<MemberSet>((std::uint64_t{1} << array_->places.size()) - 1)),
-      recorder_(std::move(array_->keeper), *this, array_->fua) {
+      recorder_(std::move(array_->keeper), *this, array_->fua, array_->planted) {
   for (std::uint32_t role = 0; role < array_->places.size(); ++role) {
     if (!array_->places[role].bad_blocks.empty()) with_bad_blocks_ |= member_bit(role);
   }
