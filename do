@@ -20,7 +20,7 @@ ${bold}ashlar${plain}: a block I/O stack for user space
   ${bold}./do test${plain}                  build with sanitizers and run every test
   ${bold}./do build${plain}                 the command, at build/release/bin/ashlar
 
-  ${bold}./do test all${plain}              the rest: ThreadSanitizer, clang, fuzzing, format
+  ${bold}./do test all${plain}              ThreadSanitizer, clang, release, fuzzing, format
   ${bold}./do test-kernel${plain} [NAME]    against Debian's kernel in an emulated machine; slow
   ${bold}./do bench${plain} [NAME]          measure all, or one; JSON goes to build/bench
   ${bold}./do sim${plain} [--seeds N]       cut the power of simulated stacks; --seed N replays
@@ -37,8 +37,7 @@ END
 
 verb_build() {
   need_packages build
-  configure release
-  build release
+  release_build
   [[ ! -x build/release/bin/ashlar ]] || note "build/release/bin/ashlar is ready"
 }
 
@@ -53,7 +52,7 @@ verb_test() {
   case "${1-}" in
     "") need_packages test; run_stages "sanitized:test_preset debug" ;;
     all) need_packages all
-         run_stages "threads:test_preset tsan" "clang:test_preset clang" \
+         run_stages "threads:test_preset tsan" "clang:test_preset clang" release:release_build \
            "fuzz:fuzz_all ${ASHLAR_FUZZ_SECONDS:-20}" "tidy:tidy" "format:format --check" ;;
     *) wrong_usage "./do test takes nothing, or: all" ;;
   esac

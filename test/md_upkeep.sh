@@ -67,7 +67,7 @@ for case in raid4 raid5-left-symmetric raid6-left-symmetric; do
   ok "$case is checked and repaired"
 done
 
-for case in raid5-dirty raid6-dirty; do
+for case in raid5-dirty raid6-dirty raid1-dirty-bitmap raid10-dirty; do
   unpack "$case"
   status 0 "$ashlar" md resync "$array" m*.img --write
   has 'resync is done'
@@ -79,9 +79,10 @@ for case in raid5-dirty raid6-dirty; do
   ok "$case is resynced"
 done
 
-for case in raid4-degraded raid5-degraded raid6-one-missing; do
+for case in raid4-degraded raid5-degraded raid6-one-missing raid1-degraded; do
   unpack "$case"
-  truncate -r m0.img new.img
+  some=(m*.img)
+  truncate -r "${some[0]}" new.img
   truncate -s 1M small.img
   status 1 "$ashlar" md add "$array" m*.img --member small.img --write
   status 0 "$ashlar" md add "$array" m*.img --member new.img --write

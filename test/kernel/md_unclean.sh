@@ -3,8 +3,8 @@
 # flushed, resyncs them, and hands them back; the kernel takes them as clean, finds nothing wrong
 # and reads what Ashlar reads.
 # Method: in a guest the first half of each array is filled and flushed, the second half is written
-# to all over when the power is cut. Ashlar reads the first half, resyncs, and checks; a second guest
-# assembles, sums and checks.
+# to all over when the power is cut. Ashlar reads the first half, resyncs, and checks; a second
+# guest assembles, sums and checks.
 source test/guest/guest.bash
 need python3 xz tar
 [[ -x "$ashlar" ]] || { echo "skipped: there is no command at $ashlar"; exit 77; }
@@ -70,7 +70,8 @@ while read -r name half sum; do
   array=$(python3 -c "import json
 print(next(g['name'] for g in json.load(open('tree'))['geoms'] if g['class'] == 'md'))")
   ! grep -q 'was not shut down cleanly' tree || dirty=$((dirty + 1))
-  "$ashlar" read "${options[@]}" "$array" --length "$half" > first 2> errors || fail "$name: reading"
+  "$ashlar" read "${options[@]}" "$array" --length "$half" > first 2> errors ||
+    fail "$name: reading"
   [[ "$(sha256sum < first | cut -d ' ' -f 1)" == "$sum" ]] || fail "$name: what was flushed"
   # shellcheck disable=SC2086
   "$ashlar" md resync "$array" ${images[$name]} --write > output 2> errors || fail "$name: resync"

@@ -42,6 +42,12 @@ test_preset() {
   ((failed == 0))
 }
 
+# What a user builds: the optimiser warns of other things than the builds for tests.
+release_build() {
+  configure release
+  build release
+}
+
 # ThreadSanitizer of g++ 12 cannot place its shadow where the kernel spreads addresses over more
 # than 28 bits; a process may ask not to be spread.
 without_address_randomization() {
