@@ -77,8 +77,8 @@ struct Bio {
   // Its step has begun what must not end midway: its children are carried out though it was
   // cancelled. Set and cleared by the step.
   bool shielded : 1 = false;
-  bool foreign : 1 = false;       // a root that a clone (in `children`) stands in for
-  std::uint8_t room = 0;          // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
+  bool foreign : 1 = false;  // a root that a clone (in `children`) stands in for
+  std::uint8_t room = 0;     // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
 
   // --- where it belongs -------------------------------------------------------------------------
   Bio* parent = nullptr;    // null for a root
