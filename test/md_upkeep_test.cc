@@ -166,6 +166,9 @@ std::ostream& operator<<(std::ostream& out, const Level& level) { return out << 
 class MdUpkeep : public testing::TestWithParam<Level> {
  protected:
   TestArray array_ = shape(GetParam().level, GetParam().members, GetParam().layout);
+  bool copies() const { return array_.level == 1 || array_.level == 10; }
+  // To more than is under way at once.
+  void grow() { array_.component_bytes *= copies() ? 12 : 4; }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (std::uint32_t i = 0; i < array_.members; ++i) all.push_back(fmt::format("disk{}", i));
@@ -252,8 +255,7 @@ TEST_P(MdUpkeep, what_is_damaged_is_counted_and_mended) {
 }
 
 TEST_P(MdUpkeep, what_is_stopped_goes_on_from_where_it_was) {
-  const bool copies = array_.level == 1 || array_.level == 10;
-  array_.component_bytes *= copies ? 12 : 4;  // more than is under way at once
+  grow();
   Disks disks;
   make_members(disks, array_, false);
   const std::vector<std::byte> content = disks.read("test");
@@ -267,7 +269,7 @@ TEST_P(MdUpkeep, what_is_stopped_goes_on_from_where_it_was) {
   EXPECT_LT(stopped.done_bytes, stopped.total_bytes);
   const std::uint64_t offset = disks.superblock("disk1").resync_offset_bytes;
   EXPECT_GT(offset, 0u);
-  EXPECT_LT(offset, copies ? content.size() : array_.component_bytes);
+  EXPECT_LT(offset, copies() ? content.size() : array_.component_bytes);
   const UpkeepStatus status = disks.run(Work::due);
   EXPECT_EQ(status.state, State::done) << status.problem;
   EXPECT_LT(status.total_bytes, stopped.total_bytes) << "it began anew";
@@ -276,12 +278,13 @@ TEST_P(MdUpkeep, what_is_stopped_goes_on_from_where_it_was) {
 }
 
 TEST_P(MdUpkeep, a_new_member_that_dies_ends_its_recovery) {
+  grow();
   Disks disks;
   make_members(disks, array_, true, 0);
   const std::vector<std::byte> content = pattern(disks.read("test").size(), 11);
   disks.write("test", 0, content);
-  disks.add("fresh");
-  slow_down(disks, "disk1", "1MiB");
+  disks.add("fresh", array_.data_offset_bytes + array_.component_bytes);
+  slow_down(disks, "disk1", "4MiB");
   ASSERT_TRUE(disks.node->add_leg("test", "fresh").ok());
   disks.await_settled();
   EXPECT_EQ(await_progress(disks).state, State::running);
