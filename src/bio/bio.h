@@ -72,13 +72,13 @@ struct Bio {
   std::uint16_t outstanding = 0;  // children not yet ended
   std::uint16_t slot = 0;         // the context that has the bio: 0 its lane, else a worker
   std::uint8_t cancel = 0;        // somebody asked for its end
-  BioDirection direction = BioDirection::down;
+  BioDirection direction : 4 = BioDirection::down;
   bool uses_reserve : 1 = false;  // its children were promised by the step's reserve
   // Its step has begun what must not end midway: its children are carried out though it was
   // cancelled. Set and cleared by the step.
   bool shielded : 1 = false;
-  bool foreign : 1 = false;  // a root that a clone (in `children`) stands in for
-  std::uint8_t room = 0;     // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
+  bool foreign = false;   // the lane's: a root that a clone (in `children`) stands in for
+  std::uint8_t room = 0;  // its owner's memory for a frame, in kRoomUnit; 0: a pool's bio
 
   // --- where it belongs -------------------------------------------------------------------------
   Bio* parent = nullptr;    // null for a root
