@@ -83,13 +83,8 @@ start_load() {
 
 # SIGINT ends fio in the middle; what it was told to verify until then must have been right.
 stop_load() {
-  local turn
   kill -INT "$load"
-  for ((turn = 0; turn < 1200; ++turn)); do
-    kill -0 "$load" 2> /dev/null || break
-    sleep 0.05
-  done
-  kill -KILL "$load" 2> /dev/null && fail "fio did not end"
+  await_end "$load" fio
   wait "$load" || true
   clients=()
   [[ $(grep -c 'err= 0' fio.log) == 2 ]] || { cat fio.log; fail "fio"; }

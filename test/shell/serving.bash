@@ -56,15 +56,21 @@ serve_at() {
 
 serve() { serve_at "unix:$socket" "$@"; }
 
-# A server must end well: status 0, no socket left behind, nothing of a sanitizer in its log.
-stop_server() {
-  local status=0 turn
-  kill -TERM "$server"
-  for ((turn = 0; turn < 600; ++turn)); do
-    kill -0 "$server" 2> /dev/null || break
+# await_end PID WHAT: it must end soon by itself.
+await_end() {
+  local turn
+  for ((turn = 0; turn < 1200; ++turn)); do
+    kill -0 "$1" 2> /dev/null || return 0
     sleep 0.05
   done
-  kill -KILL "$server" 2> /dev/null && fail "the server did not end"
+  kill -KILL "$1" 2> /dev/null && fail "$2 did not end"
+}
+
+# A server must end well: status 0, no socket left behind, nothing of a sanitizer in its log.
+stop_server() {
+  local status=0
+  kill -TERM "$server"
+  await_end "$server" "the server"
   wait "$server" || status=$?
   server=''
   ((status == 0)) || fail "the server ended with status $status"

@@ -53,7 +53,8 @@ struct MdArray {
   std::uint64_t on_device(std::uint32_t role, std::uint64_t offset) const noexcept {
     return places[role].data_offset_bytes + offset;
   }
-  // The place of a consumer; MdPlace::kNobody for one that is not in use.
+  // The place of a consumer; MdPlace::kNobody for one that is not in use. Of levels whose places
+  // keep their members; RedundantArray has its own.
   std::uint32_t role_of(std::uint32_t consumer) const noexcept;
 };
 

@@ -1,8 +1,7 @@
 // raid4, 5 and 6: requests against stripes with parity.
 //
 //   reads    of members that can be read go to them as over a stripe: no lock, no buffer. What
-//   cannot
-//            be read is computed from the others.
+//            cannot be read is computed from the others.
 //   changes  go stripe by stripe (parts of the request, Split::add_part), each under its lock
 //
 // A part of a stripe is a small state machine; each arrow is one trip of its bio:
