@@ -51,10 +51,10 @@ class BenchFile {
   BenchFile() : fd_(mkstemp(path_.data())) {
     const std::vector<std::byte> bytes(kMiB, std::byte{'b'});
     for (std::uint64_t at = 0; at < kFileBytes; at += bytes.size()) put(at, bytes);
-    testing::SparseImage image(kFileBytes);
-    testing::GptLayout layout;
+    test::SparseImage image(kFileBytes);
+    test::GptLayout layout;
     layout.partitions = {{1, kMiB / kSectorBytes, (kFileBytes - kMiB) / kSectorBytes - 1, u"data"}};
-    testing::put_gpt(image, layout);
+    test::put_gpt(image, layout);
     put(0, image.peek(0, kMiB));
     put(kFileBytes - kMiB, image.peek(kFileBytes - kMiB, kMiB));
     if (fsync(fd_) != 0) give_up();

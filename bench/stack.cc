@@ -43,10 +43,10 @@ class Atomic final : public StepClass<Atomic> {
 
 // A table of one partition, from 1 MiB to the table's copy at the end.
 std::unique_ptr<TasteReader> partitioned_image(std::uint64_t size_bytes) {
-  auto image = std::make_unique<testing::SparseImage>(size_bytes);
-  testing::GptLayout layout;
+  auto image = std::make_unique<test::SparseImage>(size_bytes);
+  test::GptLayout layout;
   layout.partitions = {{1, kMiB / kSectorBytes, (size_bytes - kMiB) / kSectorBytes - 1, u"data"}};
-  testing::put_gpt(*image, layout);
+  test::put_gpt(*image, layout);
   return image;
 }
 

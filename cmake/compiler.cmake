@@ -28,6 +28,12 @@ set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 if(ASHLAR_SANITIZE)
   add_compile_options(-fsanitize=${ASHLAR_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ASHLAR_SANITIZE})
+  # Lines are what a sanitizer's report needs of debugging information. And of checks: a null
+  # pointer ends the program by itself, sizes of objects are not known at -O0; both take g++ long.
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-g1>)
+  if(ASHLAR_SANITIZE MATCHES "undefined")
+    add_compile_options($<$<CXX_COMPILER_ID:GNU>:-fno-sanitize=null,object-size>)
+  endif()
   # What g++ says of itself: with sanitizers this one has false alarms. It stays on in release.
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
@@ -44,15 +50,37 @@ if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
   endif()
 endif()
 
-# ashlar_precompile(TARGET HEADER...): parses the headers that nearly every source of the target
-# includes once for all of them. Only in the builds for tests, and only with g++: the others prove
-# that each source includes what it needs.
-function(ashlar_precompile target)
-  if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_precompile_headers(${target} PRIVATE ${ARGN})
-    # What the compiler cache needs to know a source by.
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+# ashlar_hasten(TARGET HEADER...): parses the headers that nearly every source of the target
+# includes once for all of them, and compiles the sources of one folder together, a few at a time:
+# what they instantiate is compiled once, too. So names in the anonymous namespaces of a folder
+# differ. Only in the builds for tests, and only with g++: the others prove that each source
+# includes what it needs. ASHLAR_JOIN=OFF compiles each source alone, for who changes one again and
+# again.
+option(ASHLAR_JOIN "Compile sources of one folder together, in the builds for tests with g++" ON)
+set(ASHLAR_JOINED 8)
+function(ashlar_hasten target)
+  if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug" OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    return()
   endif()
+  target_precompile_headers(${target} PRIVATE ${ARGN})
+  # What the compiler cache needs to know a source by.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+  if(NOT ASHLAR_JOIN)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${CMAKE_SOURCE_DIR})
+    string(MAKE_C_IDENTIFIER "${folder}" folder)
+    if(NOT DEFINED count_${folder})
+      set(count_${folder} 0)
+    endif()
+    math(EXPR part "${count_${folder}} / ${ASHLAR_JOINED}")
+    math(EXPR count_${folder} "${count_${folder}} + 1")
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${folder}_${part})
+  endforeach()
 endfunction()
 set(ASHLAR_COMMON_HEADERS
     <algorithm> <array> <atomic> <bit> <cstdint> <cstring> <functional> <map> <memory> <optional>

@@ -20,12 +20,10 @@ list(FILTER ASHLAR_TEST_HELPERS EXCLUDE
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
 # Half of what a test takes to compile are checks of pointers in the test's own code, by the
-# undefined-behaviour sanitizer. The code under test keeps them all.
+# undefined-behaviour sanitizer. The code under test keeps them.
 if(ASHLAR_SANITIZE MATCHES "undefined")
-  target_compile_options(ashlar_tests PRIVATE -g1 -fno-sanitize=alignment,null,object-size,vptr)
+  target_compile_options(ashlar_tests PRIVATE -fno-sanitize=alignment,null,object-size,vptr)
 endif()
-# Paths are told to the tests in test/ alone: in every other test they would keep the compiler cache
-# from serving two checkouts.
 set(ASHLAR_TEST_PATHS ASHLAR_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 target_link_libraries(
   ashlar_tests
@@ -39,11 +37,10 @@ if(TARGET ashlar_cli)
   add_dependencies(ashlar_tests ashlar_cli)
   list(APPEND ASHLAR_TEST_PATHS ASHLAR_COMMAND="$<TARGET_FILE:ashlar_cli>")
 endif()
-set_source_files_properties(${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS}
-                            PROPERTIES COMPILE_DEFINITIONS "${ASHLAR_TEST_PATHS}")
+set_source_files_properties(test/paths.cc PROPERTIES COMPILE_DEFINITIONS "${ASHLAR_TEST_PATHS}")
 
-ashlar_precompile(ashlar_tests ${ASHLAR_COMMON_HEADERS} <gtest/gtest.h>
-                  [["topology/class.h"]] [["program/context.h"]])
+ashlar_hasten(ashlar_tests ${ASHLAR_COMMON_HEADERS} <gtest/gtest.h> [["topology/class.h"]]
+              [["program/context.h"]])
 
 set(ASHLAR_TEST_LIST ${CMAKE_BINARY_DIR}/ashlar_tests.cmake)
 add_custom_command(

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "test/paths.h"
+
 namespace ashlar::test {
 namespace {
 
@@ -44,7 +46,7 @@ std::string CommandFolder::read(const std::string& name) const {
 }
 
 CommandRun CommandFolder::sh(const std::string& command) const {
-  setenv("ASHLAR", ASHLAR_COMMAND, 1);
+  setenv("ASHLAR", command_path().c_str(), 1);
   const std::string whole =
       fmt::format("cd '{}' && {{ {} ; }} >{} 2>{}", path_.string(), command, kOut, kErr);
   const int ended = std::system(whole.c_str());

@@ -10,7 +10,7 @@ namespace {
 
 using conformance::FreshDisk;
 using conformance::Options;
-using testing::SparseImage;
+using test::SparseImage;
 
 // One partition over most of the disk.
 struct Span {
@@ -34,7 +34,7 @@ void prepare_mbr(const FreshDisk& disk) {
 void prepare_gpt(const FreshDisk& disk) {
   SparseImage image(disk.bytes.size(), disk.block_bytes);
   const Span span = most_of(disk);
-  testing::GptLayout layout;
+  test::GptLayout layout;
   layout.sector = disk.block_bytes;
   layout.partitions = {{1, span.first, std::uint64_t{span.first} + span.sectors - 1}};
   put_gpt(image, layout);

@@ -6,10 +6,12 @@
 #include <fstream>
 #include <map>
 
+#include "test/paths.h"
+
 namespace ashlar::test {
 
 std::vector<CorpusCase> own_images() {
-  const auto folder = std::filesystem::path(ASHLAR_SOURCE_DIR) / "test" / "images";
+  const auto folder = source_folder() / "test" / "images";
   std::ifstream table(folder / "expect.tsv");
   std::map<std::string, CorpusCase> cases;
   std::string name;
@@ -26,7 +28,7 @@ std::vector<CorpusCase> own_images() {
 std::filesystem::path corpus_folder() {
   const char* given = std::getenv("ASHLAR_CORPUS");
   if (given != nullptr) return given;
-  return std::filesystem::path(ASHLAR_SOURCE_DIR) / "../shared/corpus";
+  return source_folder() / "../shared/corpus";
 }
 
 std::vector<CorpusCase> partition_corpus() {

@@ -10,6 +10,7 @@
 
 #include "md/keeper_test_rig.h"
 #include "test/command.h"
+#include "test/md_arrays.h"
 
 namespace ashlar::md {
 namespace {
@@ -318,10 +319,8 @@ TEST(MdKeeperLives, ThreadsFindTheirBitsSetAllTheTime) {
 // --- arrays that mdadm made
 
 std::vector<Disk> load(const std::string& name) {
-  const auto packed =
-      std::filesystem::path(ASHLAR_SOURCE_DIR) / "test" / "md_images" / (name + ".tar.xz");
   const test::CommandFolder work;
-  EXPECT_EQ(work.sh("tar xf '" + packed.string() + "'").status, 0);
+  EXPECT_TRUE(test::unpack_md_array(name, work));
   std::vector<Disk> disks;
   for (int i = 0; i < 8; ++i) {
     const std::string file = fmt::format("m{}.img", i);

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "test/command.h"
+#include "test/paths.h"
 
 namespace ashlar::test {
 namespace {
@@ -22,12 +22,15 @@ std::optional<md::Superblock> superblock_of(ByteView device) {
 
 }  // namespace
 
+bool unpack_md_array(const std::string& name, const CommandFolder& folder) {
+  const auto packed = source_folder() / "test" / "md_images" / (name + ".tar.xz");
+  return folder.sh("tar -xJf '" + packed.string() + "'").status == 0;
+}
+
 std::vector<MdMember> md_array(const std::string& name) {
-  const auto packed =
-      std::filesystem::path(ASHLAR_SOURCE_DIR) / "test" / "md_images" / (name + ".tar.xz");
   const CommandFolder folder;
   std::vector<MdMember> members;
-  if (folder.sh("tar -xJf '" + packed.string() + "'").status != 0) return members;
+  if (!unpack_md_array(name, folder)) return members;
   for (int i = 0; i < 16; ++i) {
     const std::string file = fmt::format("m{}.img", i);
     if (!std::filesystem::exists(folder.path() / file)) continue;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "md/superblock.h"
+#include "test/command.h"
 
 namespace ashlar::test {
 
@@ -13,6 +14,9 @@ struct MdMember {
   std::vector<std::byte> bytes;  // the whole device
   md::Superblock superblock;
 };
+
+// Unpacks the images of a case into a folder. False: it did not come out whole.
+bool unpack_md_array(const std::string& name, const CommandFolder& folder);
 
 // The members of a case, in the order of their files, which is not that of their places. A member
 // without a good superblock is left out.

@@ -17,7 +17,9 @@
 #include "topology/partition_table.h"
 #include "topology/taste.h"
 
-namespace ashlar::testing {
+namespace ashlar::test {
+
+inline constexpr std::uint64_t kS = 512;  // bytes of a sector
 
 // A device of `size_bytes`, zero where nothing was written. Counts what a parser reads, and fails
 // reads that touch a broken byte or pass the budget.
@@ -275,4 +277,4 @@ inline bool mentions(const std::vector<std::string>& sentences, std::string_view
   });
 }
 
-}  // namespace ashlar::testing
+}  // namespace ashlar::test

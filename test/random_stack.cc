@@ -35,7 +35,7 @@ const std::vector<std::string>& plain_classes() {
 // A disk's bytes as tasting sees them.
 class TableReader final : public TasteReader {
  public:
-  explicit TableReader(testing::SparseImage& image) : image_(image) {}
+  explicit TableReader(test::SparseImage& image) : image_(image) {}
   Result<void> read(std::uint64_t offset, ByteSpan into) override {
     return image_.read(offset, into);
   }
@@ -44,7 +44,7 @@ class TableReader final : public TasteReader {
   const std::string& name() const override { return image_.name(); }
 
  private:
-  testing::SparseImage& image_;
+  test::SparseImage& image_;
 };
 
 std::string microseconds(std::uint64_t count) { return std::to_string(count) + "us"; }
@@ -118,7 +118,7 @@ RandomStack::Node RandomStack::partition() {
   constexpr std::uint64_t kMargin = 64 * kKiB;
   const std::uint64_t length = (1 + random_.below(64)) * 4096;
   Node below = disk(kMargin + length + kMargin);
-  testing::SparseImage& image = tables_.emplace_back(below.provider->size_bytes, block_bytes_);
+  test::SparseImage& image = tables_.emplace_back(below.provider->size_bytes, block_bytes_);
   const std::string class_name = put_table(image, kMargin, length);
   rig_.topology().set_reader_factory(
       [&image](Provider&) { return std::make_unique<TableReader>(image); });
@@ -132,7 +132,7 @@ RandomStack::Node RandomStack::partition() {
 }
 
 // Which class will find it.
-std::string RandomStack::put_table(testing::SparseImage& image, std::uint64_t first,
+std::string RandomStack::put_table(test::SparseImage& image, std::uint64_t first,
                                    std::uint64_t length) {
   const std::uint32_t sector = image.block_size_bytes();
   const std::uint64_t start = first / sector;

@@ -51,7 +51,7 @@ class RandomStack {
   Node disk(std::uint64_t size);
   Node file(std::uint64_t size);
   Node partition();
-  std::string put_table(testing::SparseImage& image, std::uint64_t first, std::uint64_t length);
+  std::string put_table(test::SparseImage& image, std::uint64_t first, std::uint64_t length);
   Node layer(unsigned depth, bool beneath_mirror);
   Node plant(Node below);
   Node one(const std::string& class_name, Node below, ParameterTexts parameters = {});
@@ -73,8 +73,8 @@ class RandomStack {
   bool forgets_ = false;
   std::uint32_t block_bytes_ = 512;
   Provider* top_ = nullptr;
-  std::vector<Consumer*> writers_;           // of files
-  std::deque<testing::SparseImage> tables_;  // what the disks with partitions are tasted by
+  std::vector<Consumer*> writers_;        // of files
+  std::deque<test::SparseImage> tables_;  // what the disks with partitions are tasted by
   std::set<Errc> errors_;
   std::string description_;
   std::set<std::string, std::less<>> classes_;

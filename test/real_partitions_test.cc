@@ -60,7 +60,7 @@ void expect_devices(const test::CorpusCase& disk) {
   SCOPED_TRACE(disk.name);
   Image image(disk.packed);
   EXPECT_FALSE(disk.rows.empty());
-  const testing::TasteBench bench(image);
+  const test::TasteBench bench(image);
   for (const test::CorpusRow& each : disk.rows) {
     const auto provider = bench.topology.find(each.device);
     ASSERT_TRUE(provider) << provider.error().message;

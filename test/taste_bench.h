@@ -12,7 +12,7 @@
 #include "class/list.h"
 #include "topology/topology.h"
 
-namespace ashlar::testing {
+namespace ashlar::test {
 
 // Reads a provider that is the disk, or a map over maps over it.
 class MappedReader final : public TasteReader {
@@ -97,4 +97,4 @@ class TasteBench {
   TasteReader& disk_;
 };
 
-}  // namespace ashlar::testing
+}  // namespace ashlar::test

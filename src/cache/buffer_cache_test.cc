@@ -15,11 +15,12 @@
 namespace ashlar::cache {
 namespace {
 
-constexpr std::uint32_t kBlock = 512;
+constexpr std::uint32_t kBlockBytes = 512;
 
 std::unique_ptr<BufferCache> make(std::uint64_t blocks, std::uint64_t dirty = 0,
                                   std::uint32_t shards = 1) {
-  return BufferCache::create({kBlock, blocks * kBlock, dirty * kBlock, shards}).value();
+  return BufferCache::create({kBlockBytes, blocks * kBlockBytes, dirty * kBlockBytes, shards})
+      .value();
 }
 
 // A waiter that notes that it was called.
@@ -36,7 +37,7 @@ Pin filled(BufferCache& cache, std::uint64_t block, Access access = Access::read
   Noted waiter;
   Get got = cache.get(block, access, waiter);
   EXPECT_EQ(got.kind, Get::Kind::fill);
-  std::fill_n(got.pin.edit().begin(), kBlock, value);
+  std::fill_n(got.pin.edit().begin(), kBlockBytes, value);
   cache.filled(got.pin, access, Errc::ok);
   return std::move(got.pin);
 }
@@ -50,7 +51,7 @@ Pin ready(BufferCache& cache, std::uint64_t block, Access access = Access::read)
 
 void dirty(BufferCache& cache, std::uint64_t block, std::byte value = std::byte{9}) {
   Pin pin = ready(cache, block, Access::replace);
-  std::fill_n(pin.edit().begin(), kBlock, value);
+  std::fill_n(pin.edit().begin(), kBlockBytes, value);
   ASSERT_TRUE(pin.make_dirty());
 }
 
@@ -237,8 +238,8 @@ TEST(BufferCache, refuses_nonsense) {
 // --------------------------------------------------------------------------------------
 
 // A store whose blocks hold their number and how often they were changed.
-struct Store {
-  explicit Store(std::uint64_t count) : blocks(count) {}
+struct Backing {
+  explicit Backing(std::uint64_t count) : blocks(count) {}
   struct Block {
     std::uint64_t number = 0;
     std::uint64_t version = 0;
@@ -265,7 +266,7 @@ struct Sleeper : Waiter {
 
 class Worker {
  public:
-  Worker(BufferCache& cache, Store& store, std::vector<std::atomic<std::uint64_t>>& acknowledged,
+  Worker(BufferCache& cache, Backing& store, std::vector<std::atomic<std::uint64_t>>& acknowledged,
          std::uint64_t seed)
       : cache_(cache), store_(store), acknowledged_(acknowledged), random_(seed) {}
 
@@ -292,11 +293,11 @@ class Worker {
     if (got.kind == Get::Kind::fill) {
       const MutexLock lock(store_.mutex);
       store_.blocks[block].number = block;
-      std::memcpy(got.pin.edit().data(), &store_.blocks[block], sizeof(Store::Block));
+      std::memcpy(got.pin.edit().data(), &store_.blocks[block], sizeof(Backing::Block));
       cache_.filled(got.pin, access, Errc::ok);
     }
     ASSERT_TRUE(got.pin);
-    Store::Block seen;
+    Backing::Block seen;
     std::memcpy(&seen, got.pin.bytes().data(), sizeof seen);
     EXPECT_EQ(seen.number, block);
     EXPECT_GE(seen.version, known);
@@ -320,7 +321,7 @@ class Worker {
     if (cache_.take_dirty(kAll, kEver, 4, run)) {
       for (const Pin& each : run.used()) {
         const MutexLock lock(store_.mutex);
-        std::memcpy(&store_.blocks[each.block()], each.bytes().data(), sizeof(Store::Block));
+        std::memcpy(&store_.blocks[each.block()], each.bytes().data(), sizeof(Backing::Block));
       }
       cache_.written(run, Errc::ok);
     }
@@ -328,17 +329,17 @@ class Worker {
   }
 
   BufferCache& cache_;
-  Store& store_;
+  Backing& store_;
   std::vector<std::atomic<std::uint64_t>>& acknowledged_;
   Random random_;
   Sleeper sleeper_;
 };
 
 TEST(BufferCache, threads_over_few_buffers_lose_nothing) {
-  constexpr std::uint64_t kBlocks = 60;
+  constexpr std::uint64_t kCount = 60;
   auto cache = make(24, 8, 4);
-  Store store(kBlocks);
-  std::vector<std::atomic<std::uint64_t>> acknowledged(kBlocks);
+  Backing store(kCount);
+  std::vector<std::atomic<std::uint64_t>> acknowledged(kCount);
   std::vector<std::thread> threads;
   for (std::uint64_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] { Worker(*cache, store, acknowledged, t).run(4000); });
@@ -347,11 +348,11 @@ TEST(BufferCache, threads_over_few_buffers_lose_nothing) {
   DirtyRun run;
   while (cache->take_dirty(kAll, kEver, 64, run)) {
     for (const Pin& each : run.used()) {
-      std::memcpy(&store.blocks[each.block()], each.bytes().data(), sizeof(Store::Block));
+      std::memcpy(&store.blocks[each.block()], each.bytes().data(), sizeof(Backing::Block));
     }
     cache->written(run, Errc::ok);
   }
-  for (std::uint64_t block = 0; block < kBlocks; ++block) {
+  for (std::uint64_t block = 0; block < kCount; ++block) {
     EXPECT_EQ(store.blocks[block].version, acknowledged[block].load()) << block;
   }
   EXPECT_EQ(cache->counts().dirty, 0u);

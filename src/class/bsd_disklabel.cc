@@ -47,11 +47,11 @@ struct Label {
 };
 
 std::string_view type_name(std::uint8_t type) {
-  constexpr std::string_view kNames[] = {
+  constexpr std::string_view kTypes[] = {
       "unused",         "swap",   "Version 6", "Version 7", "System V", "4.1BSD",
       "Eighth Edition", "4.2BSD", "MSDOS",     "4.4LFS",    "",         "HPFS",
       "ISO9660",        "boot",   "vinum",     "RAID"};
-  if (type < std::size(kNames)) return kNames[type];
+  if (type < std::size(kTypes)) return kTypes[type];
   if (type == 17) return "ext2";
   if (type == 18) return "NTFS";
   if (type == 20) return "ccd";

@@ -11,12 +11,12 @@
 namespace ashlar {
 namespace {
 
-using testing::BsdLayout;
-using testing::extents_text;
-using testing::mentions;
-using testing::put_bsdlabel;
-using testing::seal_bsdlabel;
-using testing::SparseImage;
+using test::BsdLayout;
+using test::extents_text;
+using test::mentions;
+using test::put_bsdlabel;
+using test::seal_bsdlabel;
+using test::SparseImage;
 
 constexpr std::uint64_t kS = 512;
 constexpr std::uint64_t kSectors = 20000;
@@ -201,13 +201,13 @@ TEST(BsdLabel, ALabelThatRunsPastTheEndIsAnError) {
 TEST(BsdLabel, ADiskWithAnMbrOrAGptIsNotBare) {
   SparseImage mbr(kSectors * kS);
   put_bsdlabel(mbr, {.partitions = {{'a', 16, 100}}});
-  testing::put_mbr(mbr, {{4, 0xa5, 0, 50000}});
+  test::put_mbr(mbr, {{4, 0xa5, 0, 50000}});
   EXPECT_EQ(refusal(mbr).code, Errc::not_found);
   EXPECT_EQ(extents_text(read_good(mbr, {BsdFlavour::freebsd, 0, 5})), "5@8192+51200");
 
   SparseImage gpt(kSectors * kS);
   put_bsdlabel(gpt, {.partitions = {{'a', 16, 100}}});
-  testing::put_protective_mbr(gpt);
+  test::put_protective_mbr(gpt);
   EXPECT_EQ(refusal(gpt).code, Errc::not_found);
 }
 

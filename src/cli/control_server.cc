@@ -42,7 +42,7 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
   ~Socket() {
-    if (fd_ >= 0) close(fd_);
+    if (fd_ >= 0) ::close(fd_);
   }
   int fd() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
@@ -98,10 +98,10 @@ ControlServer::~ControlServer() {
     ASHLAR_ASSERT(written == sizeof(one));
     thread_.join();
   }
-  for (const Client& each : clients_) close(each.fd);
-  if (stop_fd_ >= 0) close(stop_fd_);
+  for (const Client& each : clients_) ::close(each.fd);
+  if (stop_fd_ >= 0) ::close(stop_fd_);
   if (listen_fd_ < 0) return;
-  close(listen_fd_);
+  ::close(listen_fd_);
   unlink(path_.c_str());
 }
 
@@ -117,7 +117,7 @@ void ControlServer::run() {
     if (waits[0].revents != 0) return;
     for (std::size_t i = clients_.size(); i > 0; --i) {
       if (serve(clients_[i - 1], waits[i + 1].revents)) continue;
-      close(clients_[i - 1].fd);
+      ::close(clients_[i - 1].fd);
       clients_.erase(clients_.begin() + static_cast<std::ptrdiff_t>(i - 1));
     }
     if (waits[1].revents != 0) accept_one();
@@ -130,7 +130,7 @@ void ControlServer::accept_one() {
   if (clients_.size() < kMaxClients) {
     clients_.push_back({fd, {}, {}});
   } else {
-    close(fd);
+    ::close(fd);
   }
 }
 

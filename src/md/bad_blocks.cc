@@ -3,10 +3,11 @@
 
 #include <algorithm>
 
+#include "md/units.h"
+
 namespace ashlar::md {
 namespace {
 
-constexpr std::uint64_t kSector = 512;
 constexpr std::uint64_t kEnd = ~std::uint64_t{0};
 constexpr unsigned kLengthBits = 10;
 constexpr std::uint64_t kLengthMask = (1 << kLengthBits) - 1;

@@ -3,11 +3,12 @@
 
 #include <algorithm>
 
+#include "md/units.h"
+
 namespace ashlar::md {
 namespace {
 
 constexpr std::uint32_t kBitmapMagic = 0x6d746962;  // "bitm"
-constexpr std::uint64_t kSector = 512;
 
 constexpr std::size_t kVersionAt = 4;
 constexpr std::size_t kUuidAt = 8;

@@ -5,13 +5,13 @@
 
 #include "md/names.h"
 #include "md/superblock_formats.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 namespace {
 
 using Devices = std::vector<std::optional<NewDevice>>;
 
-constexpr std::uint64_t kPage = 4 * kKiB;
 constexpr std::uint64_t kLogBytes = 4 * kKiB;           // of bad blocks
 constexpr std::uint64_t kBitmapAt = 4 * kKiB;           // from the superblock, 1.1 and 1.2
 constexpr std::uint64_t kHeadroom = 128 * kMiB;         // at most, for reshapes

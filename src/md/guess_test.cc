@@ -16,7 +16,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 constexpr std::uint64_t kStart = kMiB;
 
-struct Array {
+struct Members {
   std::vector<std::optional<Bytes>> members;
   std::uint64_t reads = 0;
 };
@@ -70,8 +70,8 @@ Bytes random_bytes(std::uint64_t bytes) {
 }
 
 // Members in the order of `order`: the member in place i is order[i].
-Array array_of(const Geometry& geometry, const std::vector<std::size_t>& order,
-               Bytes (*content_of)(std::uint64_t)) {
+Members array_of(const Geometry& geometry, const std::vector<std::size_t>& order,
+                 Bytes (*content_of)(std::uint64_t)) {
   const auto layout = Layout::make(geometry);
   EXPECT_TRUE(layout) << layout.error().message;
   const Bytes content = content_of(layout->array_bytes());
@@ -92,7 +92,7 @@ Array array_of(const Geometry& geometry, const std::vector<std::size_t>& order,
     }
     by_place[stripe.p][kStart + at] = sum;
   }
-  Array array;
+  Members array;
   array.members.resize(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) array.members[order[i]] = std::move(by_place[i]);
   return array;
@@ -103,7 +103,7 @@ Geometry geometry_of(std::int32_t level, std::uint32_t layout, std::uint32_t dis
   return {level, layout, true, chunk, disks, component, std::vector(disks, component)};
 }
 
-Guesses guess(Array& array) {
+Guesses guess(Members& array) {
   GuessInput input;
   for (const auto& each : array.members) {
     input.device_bytes.emplace_back();
@@ -122,7 +122,7 @@ Guesses guess(Array& array) {
 
 void expect_found(const Geometry& geometry, const std::vector<std::size_t>& order,
                   Bytes (*content_of)(std::uint64_t), std::optional<std::size_t> without = {}) {
-  Array array = array_of(geometry, order, content_of);
+  Members array = array_of(geometry, order, content_of);
   if (without) array.members[*without].reset();
   const Guesses guesses = guess(array);
   SCOPED_TRACE(guesses.verdict);
@@ -154,13 +154,13 @@ TEST(MdGuess, Raid5WithoutAMember) {
 }
 
 TEST(MdGuess, RandomBytesTellLittle) {
-  Array striped = array_of(geometry_of(0, 1, 3, 16 * kKiB, kMiB), {0, 1, 2}, random_bytes);
+  Members striped = array_of(geometry_of(0, 1, 3, 16 * kKiB, kMiB), {0, 1, 2}, random_bytes);
   const Guesses nothing = guess(striped);
   if (!nothing.ranked.empty()) {
     EXPECT_LT(nothing.ranked[0].confidence, 0.2);
   }
   EXPECT_NE(nothing.verdict.find("cannot tell"), std::string::npos) << nothing.verdict;
-  Array parity = array_of(geometry_of(5, 2, 4, 16 * kKiB, kMiB), {0, 1, 2, 3}, random_bytes);
+  Members parity = array_of(geometry_of(5, 2, 4, 16 * kKiB, kMiB), {0, 1, 2, 3}, random_bytes);
   const Guesses level = guess(parity);
   if (!level.ranked.empty()) {
     EXPECT_LT(level.ranked[0].confidence, 0.2);
@@ -169,7 +169,7 @@ TEST(MdGuess, RandomBytesTellLittle) {
 }
 
 TEST(MdGuess, ZerosTellNothing) {
-  Array array;
+  Members array;
   array.members.assign(3, Bytes(3 * kMiB));
   const Guesses guesses = guess(array);
   EXPECT_TRUE(guesses.ranked.empty());
@@ -177,13 +177,13 @@ TEST(MdGuess, ZerosTellNothing) {
 }
 
 TEST(MdGuess, ManyMembersAndOddSizesAreBounded) {
-  Array array;
+  Members array;
   for (std::size_t i = 0; i < kMaxGuessDevices; ++i) {
     array.members.emplace_back(random_bytes(300 * kKiB + 777 * i));
   }
   guess(array);
   EXPECT_LE(array.reads, kMaxGuessPages);
-  Array tiny;
+  Members tiny;
   tiny.members = {Bytes(0), Bytes(1), Bytes(511)};
   EXPECT_TRUE(guess(tiny).ranked.empty());
   GuessInput none;

@@ -34,7 +34,7 @@ std::span<const Named> table_of(std::int32_t level) {
   return {};
 }
 
-constexpr std::uint32_t kLeftSymmetric = 2;
+constexpr std::uint32_t kDefaultParityLayout = 2;  // left-symmetric
 constexpr std::uint32_t kNear2 = 0x102;
 constexpr std::uint32_t kOffsetBit = 1 << 16;
 
@@ -94,7 +94,7 @@ std::uint32_t default_layout(std::int32_t level) {
       return Raid0Layout::kOriginal;
     case 5:
     case 6:
-      return kLeftSymmetric;
+      return kDefaultParityLayout;
     case 10:
       return kNear2;
     default:

@@ -2,6 +2,7 @@
 #include "md/parity_layout.h"
 
 #include "base/bytes.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 namespace {
@@ -19,7 +20,6 @@ constexpr std::uint32_t kRotatingNRestart = 9;
 constexpr std::uint32_t kRotatingNContinue = 10;
 constexpr std::uint32_t kWithQLast = 16;
 
-constexpr std::uint64_t kPage = 4096;
 // Powers of 2 in GF(256) repeat after this many.
 constexpr std::uint32_t kMaxQTerms = 255;
 

@@ -12,19 +12,19 @@
 namespace ashlar::md {
 namespace {
 
-constexpr std::uint64_t kChunk = 4096;
+constexpr std::uint64_t kChunkBytes = 4096;
 
 Geometry geometry(int level, std::uint32_t layout, std::uint32_t disks, std::uint64_t chunks) {
   Geometry geometry;
   geometry.level = level;
   geometry.layout = layout;
-  geometry.chunk_bytes = kChunk;
+  geometry.chunk_bytes = kChunkBytes;
   geometry.raid_disks = disks;
-  geometry.component_bytes = chunks * kChunk;
+  geometry.component_bytes = chunks * kChunkBytes;
   return geometry;
 }
 
-ParityLayout make(const Geometry& geometry) {
+ParityLayout made_of(const Geometry& geometry) {
   Result<ParityLayout> layout = ParityLayout::make(geometry);
   EXPECT_TRUE(layout) << layout.error().message;
   return *layout;
@@ -32,16 +32,16 @@ ParityLayout make(const Geometry& geometry) {
 
 // Stripes as text: data chunks in letters and digits, in the order of members.
 std::string picture(int level, std::uint32_t layout, std::uint32_t disks, std::uint32_t stripes) {
-  const ParityLayout made = make(geometry(level, layout, disks, stripes));
+  const ParityLayout made = made_of(geometry(level, layout, disks, stripes));
   std::string text;
   for (std::uint64_t stripe = 0; stripe < stripes; ++stripe) {
     std::string row(disks, '?');
     for (std::uint32_t role = 0; role < disks; ++role) {
-      const Content content = made.content(role, stripe * kChunk);
+      const Content content = made.content(role, stripe * kChunkBytes);
       if (content.kind == Content::Kind::parity) row[role] = 'P';
       if (content.kind == Content::Kind::syndrome) row[role] = 'Q';
       if (content.kind == Content::Kind::data) {
-        row[role] = "0123456789abcdefghijklmnopqrstuv"[content.array_offset_bytes / kChunk];
+        row[role] = "0123456789abcdefghijklmnopqrstuv"[content.array_offset_bytes / kChunkBytes];
       }
     }
     text += (text.empty() ? "" : " ") + row;
@@ -154,7 +154,7 @@ void compare_stripe(const ParityLayout& made, const Drawing& drawing, std::uint6
     const int cell = drawing.cells[role];
     ASSERT_EQ(stripe.p == role, cell == kP);
     ASSERT_EQ(stripe.q == role, cell == kQ);
-    const Content content = made.content(role, number * kChunk + 77);
+    const Content content = made.content(role, number * kChunkBytes + 77);
     if (cell < 0) {
       ASSERT_EQ(content.kind, cell == kP ? Content::Kind::parity : Content::Kind::syndrome);
       continue;
@@ -163,13 +163,13 @@ void compare_stripe(const ParityLayout& made, const Drawing& drawing, std::uint6
     ASSERT_EQ(made.data_role(stripe, index), role);
     ASSERT_EQ(made.data_index(stripe, role), index);
     const std::uint64_t offset = made.array_offset(number, index) + 77;
-    ASSERT_EQ(offset, (number * made.data_disks() + index) * kChunk + 77);
+    ASSERT_EQ(offset, (number * made.data_disks() + index) * kChunkBytes + 77);
     ASSERT_EQ(content.kind, Content::Kind::data);
     ASSERT_EQ(content.array_offset_bytes, offset);
     const Place place = made.place(offset);
     ASSERT_EQ(place.role, role);
-    ASSERT_EQ(place.offset_bytes, number * kChunk + 77);
-    ASSERT_EQ(place.run_bytes, kChunk - 77);
+    ASSERT_EQ(place.offset_bytes, number * kChunkBytes + 77);
+    ASSERT_EQ(place.run_bytes, kChunkBytes - 77);
     if (made.parity_disks() == 1) continue;
     ASSERT_EQ(made.q_exponent(stripe, role), static_cast<std::uint32_t>(drawing.exponents[role]));
     ASSERT_LT(made.q_exponent(stripe, role), made.q_terms());
@@ -189,9 +189,9 @@ TEST(MdParityLayout, EveryCellOfSmallArrays) {
     for (const std::uint32_t layout : kind.layouts) {
       for (std::uint32_t disks = kind.level == 6 ? 4 : 2; disks <= 11; ++disks) {
         SCOPED_TRACE(fmt::format("raid{} layout {} of {}", kind.level, layout, disks));
-        const ParityLayout made = make(geometry(kind.level, layout, disks, 2 * disks + 1));
+        const ParityLayout made = made_of(geometry(kind.level, layout, disks, 2 * disks + 1));
         ASSERT_EQ(made.stripes(), 2 * disks + 1);
-        ASSERT_EQ(made.array_bytes(), made.stripes() * made.data_disks() * kChunk);
+        ASSERT_EQ(made.array_bytes(), made.stripes() * made.data_disks() * kChunkBytes);
         for (std::uint64_t stripe = 0; stripe < made.stripes(); ++stripe) {
           compare_stripe(made, draw(kind.level, layout, disks, stripe), stripe);
           if (testing::Test::HasFatalFailure()) return;
@@ -207,7 +207,7 @@ TEST(MdParityLayout, LargeOffsets) {
   for (const Kind& kind : kKinds) {
     for (const std::uint32_t layout : kind.layouts) {
       const std::uint64_t chunks = (std::uint64_t{1} << 44) + 12345;
-      const ParityLayout made = make(geometry(kind.level, layout, 7, chunks));
+      const ParityLayout made = made_of(geometry(kind.level, layout, 7, chunks));
       for (std::uint64_t stripe = chunks - 15; stripe < chunks; ++stripe) {
         // The model walks a period less the period's multiples, 7 * 6 for both rings.
         compare_stripe(made, draw(kind.level, layout, 7, stripe % 42), stripe);
@@ -219,9 +219,9 @@ TEST(MdParityLayout, LargeOffsets) {
 
 TEST(MdParityLayout, SizesAreRoundedAsTheKernelDoes) {
   Geometry odd = geometry(5, 2, 4, 10);
-  odd.component_bytes += kChunk - 512;
-  EXPECT_EQ(make(odd).array_bytes(), 30 * kChunk);
-  EXPECT_EQ(make(odd).member_bytes(), 10 * kChunk);
+  odd.component_bytes += kChunkBytes - 512;
+  EXPECT_EQ(made_of(odd).array_bytes(), 30 * kChunkBytes);
+  EXPECT_EQ(made_of(odd).member_bytes(), 10 * kChunkBytes);
 }
 
 TEST(MdParityLayout, WhatNobodyWritesIsRefused) {
@@ -246,7 +246,7 @@ TEST(MdParityLayout, WhatNobodyWritesIsRefused) {
 TEST(MdParityLayout, OnlyParity) {
   const auto only = [](int level, std::uint32_t layout) {
     std::string roles;
-    const ParityLayout made = make(geometry(level, layout, 5, 4));
+    const ParityLayout made = made_of(geometry(level, layout, 5, 4));
     for (std::uint32_t i = 0; i < 5; ++i) roles += made.only_parity(i) ? 'p' : '.';
     return roles;
   };

@@ -1,10 +1,10 @@
 // Makes zones and ends from the sizes of members.
 #include "md/raid0_layout.h"
 
+#include "md/units.h"
+
 namespace ashlar::md {
 namespace {
-
-constexpr std::uint64_t kSector = 512;
 
 // What is used of each member, in whole chunks where there are any; an error where the array has no
 // end, or a member no room.

@@ -5,13 +5,13 @@
 #include <bit>
 
 #include "base/bytes.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 namespace {
 
 constexpr std::uint32_t kOffsetBit = 1 << 16;
 constexpr unsigned kSetsShift = 17;
-constexpr std::uint64_t kPage = 4096;
 
 struct Word {
   std::uint32_t near;

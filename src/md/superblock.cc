@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "md/superblock_formats.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 namespace {
@@ -15,7 +16,6 @@ const Format& format_of(Version version) { return version == Version::v0_90 ? kF
 
 // Data of raid4, 5, 6 and 10 are in chunks of whole pages, in a power of two, as the kernel asks.
 bool needs_page_chunks(std::int32_t level) { return level >= 4; }
-constexpr std::uint64_t kPage = 4096;
 
 }  // namespace
 

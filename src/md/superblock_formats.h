@@ -6,11 +6,11 @@
 #pragma once
 
 #include "md/superblock.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 
 inline constexpr std::uint32_t kMagic = 0xa92b4efc;
-inline constexpr std::uint64_t kSector = 512;
 // Numbers of sectors from a disk are below this, so that sums of bytes do not overflow.
 inline constexpr std::uint64_t kMaxSectors = std::uint64_t{1} << 53;
 

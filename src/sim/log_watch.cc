@@ -52,25 +52,25 @@ class Tap final : public StepClass<Tap, TapPad> {
 };
 
 // The watch of the geom that is being made, as for a disk (disk_class.cc).
-thread_local LogWatch* making = nullptr;
+thread_local LogWatch* watch_of_new = nullptr;
 
-Result<GeomPlan> create(const CreateArguments& arguments) {
-  ASHLAR_ASSERT(making != nullptr);
+Result<GeomPlan> create_tap(const CreateArguments& arguments) {
+  ASHLAR_ASSERT(watch_of_new != nullptr);
   GeomPlan plan;
-  plan.body = std::make_unique<Tap>(*making);
+  plan.body = std::make_unique<Tap>(*watch_of_new);
   plan.providers.push_back({.size_bytes = arguments.consumers[0].size_bytes});
   return plan;
 }
 
-constexpr ClassInfo kInfo = {&Tap::kFacts, &create, nullptr};
+constexpr ClassInfo kTapInfo = {&Tap::kFacts, &create_tap, nullptr};
 
 }  // namespace
 
 Result<Provider*> make_tap(Topology& topology, const std::string& name, Provider& below,
                            LogWatch& watch) {
-  making = &watch;
-  auto geom = topology.create(kInfo, {name, {&below}, {}});
-  making = nullptr;
+  watch_of_new = &watch;
+  auto geom = topology.create(kTapInfo, {name, {&below}, {}});
+  watch_of_new = nullptr;
   if (!geom) return geom.error();
   watch.restart(below.geom);
   return (*geom)->providers().front().get();

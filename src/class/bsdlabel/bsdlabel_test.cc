@@ -9,10 +9,10 @@
 namespace ashlar {
 namespace {
 
-using testing::put_bsdlabel;
-using testing::put_mbr;
-using testing::SparseImage;
-using testing::TasteBench;
+using test::put_bsdlabel;
+using test::put_mbr;
+using test::SparseImage;
+using test::TasteBench;
 
 constexpr std::uint64_t kS = 512;
 
@@ -62,9 +62,9 @@ TEST(BsdLabelClass, ALabelInAnotherTypeOfPartitionIsNotRead) {
   EXPECT_EQ(TasteBench(image).names(), "disk0/p1");
 
   SparseImage gpt(40 * kMiB);
-  testing::GptLayout layout;
+  test::GptLayout layout;
   layout.partitions = {{1, 2048, 4095}};
-  testing::put_gpt(gpt, layout);
+  test::put_gpt(gpt, layout);
   put_bsdlabel(gpt, {.offset = 2049 * kS, .partitions = {{'a', 16, 10}}});
   EXPECT_EQ(TasteBench(gpt).names(), "disk0/p1");
 }
@@ -87,7 +87,7 @@ TEST(BsdLabelClass, ADamagedLabelIsADoubtOfTheSlice) {
   image.put(1001 * kS + 138, 1000, 2);
   const TasteBench bench(image);
   EXPECT_EQ(bench.names(), "disk0/p1");
-  EXPECT_TRUE(testing::mentions(bench.doubts, "bsdlabel: disk0/p1: 1000 partitions at byte 650"));
+  EXPECT_TRUE(test::mentions(bench.doubts, "bsdlabel: disk0/p1: 1000 partitions at byte 650"));
 }
 
 }  // namespace

@@ -11,15 +11,15 @@
 namespace ashlar {
 namespace {
 
-using testing::extents_text;
-using testing::GptLayout;
-using testing::last_lba;
-using testing::mentions;
-using testing::put_gpt;
-using testing::seal_gpt;
-using testing::SparseImage;
+using test::extents_text;
+using test::GptLayout;
+using test::kS;
+using test::last_lba;
+using test::mentions;
+using test::put_gpt;
+using test::seal_gpt;
+using test::SparseImage;
 
-constexpr std::uint64_t kS = 512;
 constexpr std::uint64_t kSize = 40 * kMiB;
 constexpr std::uint64_t kLast = kSize / kS - 1;
 constexpr const char* kExtents = "1@1048576+1048576 5@4194304+512";
@@ -136,7 +136,7 @@ TEST_F(GptDamage, ALostBackup) {
 TEST_F(GptDamage, CopiesThatDiffer) {
   GptLayout other = layout;
   other.partitions[0].last = 5000;
-  testing::put_gpt_copy(image, other, kLast, 1, kLast - 32);
+  test::put_gpt_copy(image, other, kLast, 1, kLast - 32);
   const PartitionTable table = read_good();
   EXPECT_EQ(extents_text(table), kExtents);
   EXPECT_TRUE(mentions(table.doubts, "the copies differ in their entries; the primary is used"));

@@ -11,17 +11,17 @@
 namespace ashlar {
 namespace {
 
-using testing::extents_text;
-using testing::GptLayout;
-using testing::last_lba;
-using testing::mentions;
-using testing::put_gpt;
-using testing::put_mbr;
-using testing::seal_gpt;
-using testing::SparseImage;
+using test::extents_text;
+using test::GptLayout;
+using test::kS;
+using test::last_lba;
+using test::mentions;
+using test::put_gpt;
+using test::put_mbr;
+using test::seal_gpt;
+using test::SparseImage;
 
-constexpr std::uint64_t kS = 512;
-constexpr std::uint64_t kSize = 40 * kMiB;
+constexpr std::uint64_t kImageBytes = 40 * kMiB;
 
 PartitionTable read_good(SparseImage& image) {
   Result<PartitionTable> table = read_gpt(image);
@@ -38,7 +38,7 @@ GptLayout two_partitions() {
 constexpr const char* kTwoExtents = "1@1048576+1048576 5@4194304+512";
 
 TEST(GptTable, BothCopiesWhole) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   put_gpt(image, two_partitions());
   const PartitionTable table = read_good(image);
   EXPECT_EQ(extents_text(table), kTwoExtents);
@@ -53,10 +53,10 @@ TEST(GptTable, BothCopiesWhole) {
 }
 
 TEST(GptTable, EntriesCarryTypeNameUuidAndAttributes) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   put_gpt(image, two_partitions());
   const PartitionEntry entry = read_good(image).entries.at(1);
-  EXPECT_EQ(entry.type, testing::kLinuxGuidText);
+  EXPECT_EQ(entry.type, test::kLinuxGuidText);
   EXPECT_EQ(entry.type_name, "Linux filesystem");
   EXPECT_EQ(entry.label, "root fs");
   EXPECT_EQ(entry.uuid, "00000005-1514-1716-1819-1a1b1c1d1e1f");
@@ -64,13 +64,13 @@ TEST(GptTable, EntriesCarryTypeNameUuidAndAttributes) {
 }
 
 TEST(GptTable, ATableWithoutPartitionsIsATable) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   put_gpt(image, GptLayout{});
   EXPECT_TRUE(read_good(image).entries.empty());
 }
 
 TEST(GptTable, TheLastNumberOfAFullArray) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   GptLayout layout;
   for (std::uint32_t i = 1; i <= 128; ++i) layout.partitions.push_back({i, 2048 + i, 2048 + i});
   put_gpt(image, layout);
@@ -82,7 +82,7 @@ TEST(GptTable, TheLastNumberOfAFullArray) {
 
 TEST(GptTable, SectorsOf4096AreFoundWhateverTheDeviceSays) {
   for (const std::uint32_t device : {512u, 4096u}) {
-    SparseImage image(kSize, device);
+    SparseImage image(kImageBytes, device);
     GptLayout layout;
     layout.sector = 4096;
     layout.partitions = {{1, 256, 511}, {2, 1000, 1000}};
@@ -95,35 +95,35 @@ TEST(GptTable, SectorsOf4096AreFoundWhateverTheDeviceSays) {
 }
 
 TEST(GptTable, SectorsOf512OnADeviceThatSays4096) {
-  SparseImage image(kSize, 4096);
+  SparseImage image(kImageBytes, 4096);
   put_gpt(image, two_partitions());
   EXPECT_EQ(extents_text(read_good(image)), kTwoExtents);
 }
 
 TEST(GptTable, AStrangeBlockSizeIsNotProbed) {
   for (const std::uint32_t device : {0u, 1u, 513u, 1u << 31}) {
-    SparseImage image(kSize, device);
+    SparseImage image(kImageBytes, device);
     put_gpt(image, two_partitions());
     EXPECT_EQ(extents_text(read_good(image)), kTwoExtents);
   }
 }
 
 TEST(GptTable, TheDevicesOwnSectorSizeWinsWhereTwoTablesAreLeft) {
-  SparseImage image(kSize, 4096);
+  SparseImage image(kImageBytes, 4096);
   GptLayout small = two_partitions();
   GptLayout large;
   large.sector = 4096;
   large.partitions = {{3, 300, 400}};
   put_gpt(image, small);
   // The arrays of the two sizes overlap; a header alone with one entry further on does not.
-  testing::put_gpt_copy(image, large, 1, last_lba(image, large), 6);
+  test::put_gpt_copy(image, large, 1, last_lba(image, large), 6);
   seal_gpt(image, 1, large);
   EXPECT_EQ(extents_text(read_good(image)), "3@1228800+413696");
 }
 
 TEST(GptTable, EntriesOfEverySizeUefiAllows) {
   for (const std::uint32_t size : {128u, 256u, 512u, 1024u, 4096u, 65536u}) {
-    SparseImage image(kSize);
+    SparseImage image(kImageBytes);
     GptLayout layout = two_partitions();
     layout.entry_bytes = size;
     layout.count = 16;
@@ -136,7 +136,7 @@ TEST(GptTable, EntriesOfEverySizeUefiAllows) {
 }
 
 TEST(GptTable, EntrySizesOfOlderSpecificationsAreADoubt) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   GptLayout layout = two_partitions();
   layout.entry_bytes = 136;
   put_gpt(image, layout);
@@ -161,18 +161,18 @@ TEST(GptTable, AnyNumberOfEntries) {
 }
 
 TEST(GptTable, AnOddLengthImageEndsAtItsLastWholeSector) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   put_gpt(image, two_partitions());
-  image.resize(kSize + 511);
+  image.resize(kImageBytes + 511);
   const PartitionTable table = read_good(image);
   EXPECT_EQ(extents_text(table), kTwoExtents);
   EXPECT_TRUE(table.doubts.empty());
 }
 
 TEST(GptTable, AGrownDeviceIsADoubt) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   put_gpt(image, two_partitions());
-  image.resize(2 * kSize);
+  image.resize(2 * kImageBytes);
   const PartitionTable table = read_good(image);
   EXPECT_EQ(extents_text(table), kTwoExtents);
   EXPECT_TRUE(mentions(table.doubts, "the device has grown"));
@@ -180,7 +180,7 @@ TEST(GptTable, AGrownDeviceIsADoubt) {
 
 TEST(GptTable, HybridMbrsGiveWayToTheGpt) {
   for (const int slot : {1, 2, 4}) {
-    SparseImage image(kSize);
+    SparseImage image(kImageBytes);
     GptLayout layout = two_partitions();
     layout.protective = false;
     put_gpt(image, layout);
@@ -192,7 +192,7 @@ TEST(GptTable, HybridMbrsGiveWayToTheGpt) {
 }
 
 TEST(GptTable, AProtectiveSlotElsewhereIsADoubt) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   GptLayout layout = two_partitions();
   layout.protective = false;
   put_gpt(image, layout);
@@ -201,7 +201,7 @@ TEST(GptTable, AProtectiveSlotElsewhereIsADoubt) {
 }
 
 TEST(GptTable, WithoutAProtectiveMbrItIsALeftover) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   GptLayout layout = two_partitions();
   layout.protective = false;
   put_gpt(image, layout);
@@ -210,7 +210,7 @@ TEST(GptTable, WithoutAProtectiveMbrItIsALeftover) {
 }
 
 TEST(GptTable, AnEmptyFirstSectorIsADoubt) {
-  SparseImage image(kSize);
+  SparseImage image(kImageBytes);
   GptLayout layout = two_partitions();
   layout.protective = false;
   put_gpt(image, layout);

@@ -11,12 +11,11 @@
 namespace ashlar {
 namespace {
 
-using testing::extents_text;
-using testing::mentions;
-using testing::put_mbr;
-using testing::SparseImage;
-
-constexpr std::uint64_t kS = 512;
+using test::extents_text;
+using test::kS;
+using test::mentions;
+using test::put_mbr;
+using test::SparseImage;
 
 PartitionTable read_good(SparseImage& image) {
   Result<PartitionTable> table = read_mbr(image);

@@ -9,11 +9,10 @@
 namespace ashlar {
 namespace {
 
-using testing::put_mbr;
-using testing::SparseImage;
-using testing::TasteBench;
-
-constexpr std::uint64_t kS = 512;
+using test::kS;
+using test::put_mbr;
+using test::SparseImage;
+using test::TasteBench;
 
 SparseImage disk_with_logicals() {
   SparseImage image(20000 * kS);
@@ -81,7 +80,7 @@ TEST(MbrClass, ATableBeyondUseIsADoubtOfTheDisk) {
   put_mbr(image, {{1, 0x83, 2048, 100}});
   const TasteBench bench(image);
   EXPECT_EQ(bench.names(), "");
-  EXPECT_TRUE(testing::mentions(bench.doubts, "mbr: disk0: every partition"));
+  EXPECT_TRUE(test::mentions(bench.doubts, "mbr: disk0: every partition"));
 }
 
 }  // namespace

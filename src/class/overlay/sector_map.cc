@@ -108,14 +108,14 @@ Run SectorMap::run(std::uint64_t offset, std::uint64_t end) const noexcept {
 }
 
 bool SectorMap::page_is_free(std::uint64_t offset) const noexcept {
-  constexpr std::uint64_t kPageBytes = 4096;
-  constexpr std::uint64_t kPageBits = (1u << kPageBytes / kSectorBytes) - 1;
+  constexpr std::uint64_t kWindow = 4096;  // as long as a page of memory
+  constexpr std::uint64_t kWindowBits = (1u << kWindow / kSectorBytes) - 1;
   const Entry entry = directory_[offset / kLeafBytes].load(std::memory_order_acquire);
   if (entry == 0 || is_whole(entry)) return entry == 0 || place_of(entry) != Place::memory;
   const auto& row = leaf_of(entry)->rows[static_cast<std::size_t>(Place::memory)];
   const std::uint64_t word = row[offset % kLeafBytes / kWordBytes].load(std::memory_order_acquire);
-  const std::uint64_t bit = align_down(offset % kWordBytes, kPageBytes) / kSectorBytes;
-  return (word >> bit & kPageBits) == 0;
+  const std::uint64_t bit = align_down(offset % kWordBytes, kWindow) / kSectorBytes;
+  return (word >> bit & kWindowBits) == 0;
 }
 
 }  // namespace ashlar::overlay

@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t kBase = kMiB;
+constexpr std::uint64_t kBaseBytes = kMiB;
 
 Read reader_of(const std::vector<std::byte>& bytes) {
   return [&bytes](std::uint64_t offset, ByteSpan into) -> Result<void> {
@@ -27,12 +27,12 @@ Read reader_of(const std::vector<std::byte>& bytes) {
 
 class StoreTest : public testing::Test {
  protected:
-  StoreTest() : base(kBase) {
+  StoreTest() : base(kBaseBytes) {
     Random random(1);
     for (std::byte& each : base) each = static_cast<std::byte>(random.next());
     Identity identity;
     identity.fill(std::byte{3});
-    header = make_header(kBase, identity, reader_of(base)).value();
+    header = make_header(kBaseBytes, identity, reader_of(base)).value();
     header.slots = 32;
     store.resize(header.size_bytes());
     put_header(header, page(0));
@@ -63,7 +63,7 @@ TEST_F(StoreTest, an_empty_overlay_has_nothing) {
   ASSERT_TRUE(result);
   EXPECT_TRUE(ranges_of(*result).empty());
   EXPECT_FALSE(result->begun || result->applied || result->torn > 0);
-  EXPECT_EQ(other_base(kBase), "");
+  EXPECT_EQ(other_base(kBaseBytes), "");
 }
 
 TEST_F(StoreTest, records_are_joined_and_sorted_by_their_numbers) {
@@ -117,8 +117,8 @@ TEST_F(StoreTest, records_far_behind_are_found_by_the_reach_of_those_before) {
 }
 
 TEST_F(StoreTest, what_does_not_fit_is_refused) {
-  const std::vector<Extent> wrong = {{kBase, 512},
-                                     {0, kBase + 512},
+  const std::vector<Extent> wrong = {{kBaseBytes, 512},
+                                     {0, kBaseBytes + 512},
                                      {~std::uint64_t{0} - 511, 512},
                                      {0, ~std::uint64_t{0} - 511},
                                      {100, 512},
@@ -163,20 +163,20 @@ TEST_F(StoreTest, a_header_that_lies_is_refused) {
 }
 
 TEST_F(StoreTest, another_image_is_refused) {
-  EXPECT_THAT(other_base(kBase / 2), HasSubstr("of another image"));
-  base[kBase - 60 * kKiB] ^= std::byte{1};
-  EXPECT_THAT(other_base(kBase), HasSubstr("b.img has changed since"));
+  EXPECT_THAT(other_base(kBaseBytes / 2), HasSubstr("of another image"));
+  base[kBaseBytes - 60 * kKiB] ^= std::byte{1};
+  EXPECT_THAT(other_base(kBaseBytes), HasSubstr("b.img has changed since"));
 }
 
 // A commit that was stopped has changed what is in the overlay, and nothing else.
 TEST_F(StoreTest, a_commit_that_has_begun_excuses_what_it_changes) {
   put(0, {.reach = 32, .ranges = {{0, 512}}});
   base[3] ^= std::byte{1};
-  EXPECT_THAT(other_base(kBase), HasSubstr("has changed"));
+  EXPECT_THAT(other_base(kBaseBytes), HasSubstr("has changed"));
   page(kBegunAt)[0] = std::byte{1};
-  EXPECT_EQ(other_base(kBase), "");
+  EXPECT_EQ(other_base(kBaseBytes), "");
   base[8192] ^= std::byte{1};
-  EXPECT_THAT(other_base(kBase), HasSubstr("byte 8192"));
+  EXPECT_THAT(other_base(kBaseBytes), HasSubstr("byte 8192"));
 }
 
 TEST_F(StoreTest, any_damage_is_an_error_or_harmless) {
@@ -192,7 +192,7 @@ TEST_F(StoreTest, any_damage_is_an_error_or_harmless) {
     }
     if (auto result = loaded()) {
       for (const Extent& each : ranges_of(*result)) {
-        ASSERT_TRUE(within(each.offset, each.length, kBase));
+        ASSERT_TRUE(within(each.offset, each.length, kBaseBytes));
       }
     }
   }
