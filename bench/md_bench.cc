@@ -2,8 +2,9 @@
 // superblocks and everything that is recorded on them, on one core.
 //
 //   md_bench [--json FILE] [--quick]     measure; tables on stdout
-//   md_bench --count ROW N               only N healthy reads of 4 KiB: "raid5", or "stripe" beside
-//   it
+//   md_bench --count ROW N               only N reads: "raid5" of 4 KiB of a healthy array,
+//   "stripe"
+//                                        beside it; "degraded" of whole stripes
 //
 // Method: in each round all rows take their turns in this process; figures are medians of the
 // rounds, and ratios are medians of the ratios within rounds. Time is the thread's processor time.
@@ -165,6 +166,15 @@ class Bound {
   const Buffer sums_;
 };
 
+// Every byte of the members' data is written: memory that nobody has written is one page of zeros,
+// read again and again.
+void fill(Bed& bed) {
+  Use array(bed.node(), "array");
+  const Buffer data = buffer_of(kRow);
+  for (std::uint64_t row = 0; row < kRows; ++row)
+    array.run(Op::write, row * kRow, kRow, data.get());
+}
+
 template <typename Work>
 double timed(Work&& work) {
   const double begin = thread_ns();
@@ -202,6 +212,7 @@ nlohmann::json degraded_reads(std::uint32_t parities, int rounds) {
   Use whole(healthy.node(), "array", false);
   Use lacking(degraded.node(), "array", false);
   const Buffer data = buffer_of(kRow);
+  for (Bed* each : {&healthy, &degraded}) fill(*each);
   const auto read = [&](Use& use) {
     for (std::uint64_t row = 0; row < kRows; ++row) use.run(Op::read, row * kRow, kRow, data.get());
   };
@@ -294,6 +305,15 @@ nlohmann::json two_lanes(std::uint32_t parities, int rounds) {
 // --- instructions of a healthy read, beside a stripe's -------------------------------------------
 
 int count(const std::string& row, std::uint64_t requests) {
+  if (row == "degraded") {
+    Bed lacking(1, 1);
+    fill(lacking);
+    Use array(lacking.node(), "array", false);
+    const Buffer data = buffer_of(kRow);
+    for (std::uint64_t i = 0; i < requests; ++i)
+      array.run(Op::read, i % kRows * kRow, kRow, data.get());
+    return 0;
+  }
   std::unique_ptr<Bed> bed;
   std::unique_ptr<Node> node;
   std::unique_ptr<Use> use;

@@ -31,6 +31,7 @@ struct Buffer : Placed {
   bool valid = false;
   bool dirty = false;
   bool writing = false;
+  bool scratch = false;           // whoever has it is the only one who knows of it
   Errc error = Errc::ok;          // of the last fill or cleaning, where it failed
   std::uint64_t dirty_since = 0;  // BufferCache::now() when it became dirty
   Buffer* next = nullptr;         // in its row of the table, or in the list of free ones

@@ -150,25 +150,29 @@ bool BufferCache::forget(Waiter& waiter) noexcept {
 // --- buffers
 // --------------------------------------------------------------------------------------
 
+// A buffer that has no block; null: there is none.
+Buffer* BufferCache::unused() noexcept {
+  const MutexLock lock(free_mutex_);
+  Buffer* const first = free_;
+  if (first != nullptr) free_ = std::exchange(first->next, nullptr);
+  return first;
+}
+
 // A buffer that is nobody's; null: none in this shard. REQUIRES: the shard's lock, as all that
 // takes a shard; a header that does not know Shard cannot say it to the analysis.
 ASHLAR_NO_THREAD_ANALYSIS Buffer* BufferCache::spare(Shard& shard) noexcept {
-  {
-    const MutexLock lock(free_mutex_);
-    if (Buffer* const first = free_) {
-      free_ = std::exchange(first->next, nullptr);
-      return first;
-    }
-  }
-  return shard.evict();
+  Buffer* const first = unused();
+  return first != nullptr ? first : shard.evict();
 }
 
-// One of another shard's. REQUIRES: no shard is locked.
-Buffer* BufferCache::steal(const Shard& from_others_than) noexcept {
-  for (const auto& each : shards_) {
-    if (each.get() == &from_others_than) continue;
-    const MutexLock lock(each->mutex);
-    if (Buffer* const gone = each->evict()) return gone;
+// One of another shard's, of a different one each time. REQUIRES: no shard is locked.
+Buffer* BufferCache::steal(const Shard* from_others_than) noexcept {
+  const std::uint32_t first = next_robbed_.fetch_add(1, std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+    Shard& each = *shards_[(first + i) & (shards_.size() - 1)];
+    if (&each == from_others_than) continue;
+    const MutexLock lock(each.mutex);
+    if (Buffer* const gone = each.evict()) return gone;
   }
   return nullptr;
 }
@@ -189,7 +193,7 @@ Get BufferCache::get(std::uint64_t block, Access access, Waiter& waiter) noexcep
     Buffer* fresh = spare(shard);
     if (fresh == nullptr) {
       lock.unlock();
-      fresh = steal(shard);
+      fresh = steal(&shard);
       lock.lock();
       if (fresh == nullptr) {  // somebody is about to give one back, as invariant 3 says
         ASHLAR_ASSERT(++looks < kMostLooks && "a pin without reserved room");
@@ -231,6 +235,18 @@ Pin BufferCache::prefetch(std::uint64_t block) noexcept {
   shard.insert(*fresh, block);
   ++shard.counts.misses;
   fresh->latch.store(Buffer::kAlone, std::memory_order_relaxed);
+  return Pin(*this, *fresh, true);
+}
+
+Pin BufferCache::scratch() noexcept {
+  Buffer* fresh = unused();
+  for (std::uint64_t looks = 0; fresh == nullptr; ++looks) {
+    ASHLAR_ASSERT(looks < kMostLooks && "a pin without reserved room");
+    fresh = steal(nullptr);
+    if (fresh == nullptr) fresh = unused();
+  }
+  fresh->scratch = true;
+  fresh->valid = false;
   return Pin(*this, *fresh, true);
 }
 
@@ -300,6 +316,10 @@ void BufferCache::hand_on(Shard& shard, Buffer& buffer, Errc error, Waiters& wok
 }
 
 void BufferCache::let_go(Buffer& buffer, bool alone) noexcept {
+  if (buffer.scratch) {
+    buffer.scratch = false;
+    return give_back(buffer);
+  }
   const bool spoiled = alone && !buffer.valid;
   if (!spoiled) {
     const std::uint32_t mine = alone ? Buffer::kAlone : 1;
@@ -375,7 +395,7 @@ void Pin::spoil() noexcept {
 }
 
 bool Pin::make_dirty() noexcept {
-  ASHLAR_ASSERT(alone_);
+  ASHLAR_ASSERT(alone_ && !buffer_->scratch);
   BufferCache& cache = *cache_;
   BufferCache::Shard& shard = cache.shard_of(buffer_->block);
   const MutexLock lock(shard.mutex);
@@ -393,7 +413,7 @@ bool Pin::make_dirty() noexcept {
 }
 
 void Pin::make_valid() noexcept {
-  ASHLAR_ASSERT(alone_);
+  ASHLAR_ASSERT(alone_ && !buffer_->scratch);
   BufferCache::Shard& shard = cache_->shard_of(buffer_->block);
   const MutexLock lock(shard.mutex);
   buffer_->valid = true;

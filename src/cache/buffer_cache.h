@@ -190,6 +190,10 @@ class BufferCache {
   // A pin to be filled, as of get(), where the block is not there and a buffer is at hand; else an
   // empty one. For reading ahead. REQUIRES: reserved room.
   Pin prefetch(std::uint64_t block) noexcept;
+  // Memory of a block's length that is no block's, alone: for what is only worked with. Nothing is
+  // looked up for it. It never becomes valid or dirty.
+  // REQUIRES: reserved room.
+  Pin scratch() noexcept;
   // A fill has ended: the pin becomes what was asked for; on an error it is gone, and those who
   // waited for it hear of it.
   void filled(Pin& pin, Access access, Errc error) noexcept;
@@ -233,8 +237,9 @@ class BufferCache {
 
   explicit BufferCache(const CacheOptions& options);
   Shard& shard_of(std::uint64_t block) noexcept;
+  Buffer* unused() noexcept;
   Buffer* spare(Shard& shard) noexcept;
-  Buffer* steal(const Shard& from_others_than) noexcept;
+  Buffer* steal(const Shard* from_others_than) noexcept;
   void give_back(Buffer& buffer) noexcept;
   Get take(Shard& shard, Buffer& buffer, Access access, Waiter& waiter) noexcept;
   Get grant(Buffer& buffer, Access access) noexcept;
@@ -267,6 +272,7 @@ class BufferCache {
   Mutex room_mutex_{kRoomLock};
   std::uint64_t room_ ASHLAR_GUARDED_BY(room_mutex_) = 0;
   Waiters room_waiters_ ASHLAR_GUARDED_BY(room_mutex_);
+  std::atomic<std::uint32_t> next_robbed_{0};  // shard
   Mutex free_mutex_{kFreeLock};
   Buffer* free_ ASHLAR_GUARDED_BY(free_mutex_) = nullptr;
   Mutex order_mutex_{kOrderLock};

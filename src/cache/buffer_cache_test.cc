@@ -104,6 +104,34 @@ TEST(BufferCache, who_asks_during_a_fill_gets_what_was_filled) {
   }
 }
 
+TEST(BufferCache, scratch_is_nobodys_block_and_takes_the_place_of_blocks_where_it_must) {
+  auto cache = make(8, 0, 4);
+  for (std::uint64_t block = 0; block < 8; ++block) filled(*cache, 64 * block);
+  ASSERT_EQ(cache->counts().held, 8u);
+  ASSERT_TRUE(cache->try_reserve(8));
+  std::vector<Pin> pins;
+  for (std::uint8_t i = 0; i < 8; ++i) {
+    pins.push_back(cache->scratch());
+    EXPECT_TRUE(pins.back().alone());
+    EXPECT_FALSE(pins.back().valid());
+    std::fill_n(pins.back().edit().begin(), kBlockBytes, std::byte{i});
+    EXPECT_EQ(cache->counts().held, 7u - i);
+  }
+  for (std::uint8_t i = 0; i < 8; ++i) {
+    const ByteSpan bytes = pins[i].edit();
+    EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte{i}), std::ptrdiff_t{kBlockBytes});
+  }
+  pins.clear();
+  EXPECT_EQ(cache->counts().held, 0u);
+  cache->unreserve(8);
+  // What was scratch may be any block again, and blocks that are not in the way stay.
+  for (std::uint64_t block = 0; block < 7; ++block) filled(*cache, block);
+  ASSERT_TRUE(cache->try_reserve(1));
+  cache->scratch().release();
+  cache->unreserve(1);
+  for (std::uint64_t block = 0; block < 7; ++block) ready(*cache, block);
+}
+
 TEST(BufferCache, a_fill_that_fails_fails_those_who_waited_for_it_and_is_tried_anew) {
   auto cache = make(8);
   Noted filler;

@@ -151,12 +151,19 @@ bool ParityArray::caches(const RowWork& work) const noexcept {
 
 void ParityArray::get_role(RowWork& work, std::uint32_t role, bool cached) {
   const std::uint64_t first = block_of(work, role);
+  // Only parity is ever in the cache, and only changes make it something else than what is there.
+  const bool scratch = (work.row.parity & member_bit(role)) == 0 || work.bio().op == Op::read;
   work.at[role] = static_cast<std::uint32_t>(work.pins.size());
   std::uint32_t there = 0;
   for (std::uint32_t i = 0; i < work.blocks; ++i) {
-    // Nobody else has these blocks: their part of the stripe is locked.
-    cache::Get got =
-        cache_->get(first + i, cached ? cache::Access::modify : cache::Access::replace, work.room);
+    cache::Get got;
+    if (scratch) {
+      got = {cache::Get::Kind::fill, Errc::ok, cache_->scratch()};
+    } else {
+      // Nobody else has these blocks: their part of the stripe is locked.
+      const auto access = cached ? cache::Access::modify : cache::Access::replace;
+      got = cache_->get(first + i, access, work.room);
+    }
     ASHLAR_ASSERT(got.kind == cache::Get::Kind::ready || got.kind == cache::Get::Kind::fill);
     if (got.kind == cache::Get::Kind::ready) ++there;
     work.memory.push_back({got.pin.edit().data(), kStripeBlockBytes});

@@ -213,9 +213,7 @@ void compute_row(RowWork& work, std::uint32_t chunk_bytes) noexcept {
     const bool plain = !recovery && (segment.parity == 0 || work.bio().op != Op::write);
     if (plain) continue;
     Piece piece(work, segment, chunk_bytes);
-    // A column that nobody wants needs a place to go as well, and bounces are short.
-    const std::uint32_t most =
-        lies_flat(work.bio()) && !recovery ? kStripeBlockBytes : kBouncePiece;
+    const std::uint32_t most = lies_flat(work.bio()) ? kStripeBlockBytes : kBouncePiece;
     for (std::uint32_t at = segment.begin; at < segment.end;) {
       const std::uint32_t to_border = most - at % most;
       const std::uint32_t length = std::min(to_border, segment.end - at);

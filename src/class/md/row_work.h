@@ -2,7 +2,7 @@
 //
 // Buffers are blocks of the array's stripe cache, a buffer cache whose blocks are numbered through
 // member by member. Parity stays in it, so that small writes one after the other read it once; data
-// do not: their blocks are only memory.
+// do not: they are in scratch buffers of it.
 //
 //            block 0      block 1      block 2       of the part's range of the chunk
 //   role 1   [pin][....]  [pin][....]  [pin][....]   a row of pins, and a segment for each, so that
