@@ -5,6 +5,7 @@
 #include <span>
 
 #include "md/raid0_layout.h"
+#include "md/units.h"
 
 namespace ashlar::md {
 namespace {
@@ -36,7 +37,6 @@ std::span<const Named> table_of(std::int32_t level) {
 
 constexpr std::uint32_t kDefaultParityLayout = 2;  // left-symmetric
 constexpr std::uint32_t kNear2 = 0x102;
-constexpr std::uint32_t kOffsetBit = 1 << 16;
 
 Result<std::uint32_t> raid10_layout(std::string_view word) {
   std::uint32_t copies = 0;

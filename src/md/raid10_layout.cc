@@ -10,7 +10,6 @@
 namespace ashlar::md {
 namespace {
 
-constexpr std::uint32_t kOffsetBit = 1 << 16;
 constexpr unsigned kSetsShift = 17;
 
 struct Word {

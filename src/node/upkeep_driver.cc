@@ -90,6 +90,7 @@ void UpkeepDriver::turn() {
 
 void UpkeepDriver::work() {
   report_progress();
+  if (rests()) return;
   useless_ = !parts_.upkeep->wanted(job_);
   const bool halted = stopping_ || useless_ || error_ != Errc::ok || drains_;
   if (!halted) {
@@ -182,12 +183,29 @@ void UpkeepDriver::end_request(Bio& bio) noexcept {
 void UpkeepDriver::give_way() {
   const std::uint64_t now = lane_->now_ns();
   const std::uint64_t share = std::max(1u, parts_.options.share_percent);
-  const std::uint64_t took = now - batch_began_ns_;
   drains_ = false;
   batch_ended_ = 0;
+  rest_until_ns_ = now + (now - batch_began_ns_) * (100 - share) / share;
+  rest_on(now);
+}
+
+// For a while, and then it looks whether users have asked for something.
+void UpkeepDriver::rest_on(std::uint64_t now) {
   users_requests_ = parts_.upkeep->requests();
-  batch_began_ns_ = now + took * (100 - share) / share;
-  lane_->arm(timer_, batch_began_ns_);
+  lane_->arm(timer_, std::min(rest_until_ns_, now + kRestNs));
+}
+
+// True: it is not over, and users were there all the time.
+bool UpkeepDriver::rests() {
+  if (rest_until_ns_ == 0) return false;
+  const std::uint64_t now = lane_->now_ns();
+  if (!stopping_ && now < rest_until_ns_ && parts_.upkeep->requests() != users_requests_) {
+    rest_on(now);
+    return true;
+  }
+  rest_until_ns_ = 0;
+  batch_began_ns_ = now;
+  return false;
 }
 
 // --- how far it is

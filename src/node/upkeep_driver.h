@@ -3,7 +3,7 @@
 //
 //   next_job -> requests, kDepth at a time ... -> flush -> finish() -> flush, quiet -> next_job
 //                 |      ^        |
-//                 |      +- sleep-+  where users ask for something: so that the share is kept
+//                 |      +- rest -+  while users ask for something: so that the share is kept
 //                 +- every few seconds: progress(), and a quiet flush that puts it on the members
 //
 // FAILURES: what could not be checked is skipped and counted. Anything else is tried once more from
@@ -28,6 +28,8 @@ class UpkeepDriver {
   static constexpr std::uint64_t kRequestBytes = 1 * kMiB;
   static constexpr std::size_t kDepth = 4;
   static constexpr std::uint64_t kCheckpointNs = 5'000'000'000;
+  // The longest that it rests without looking whether there is still somebody to rest for.
+  static constexpr std::uint64_t kRestNs = 100'000'000;
   // What a member is told of how far it is, at the least: so many parts of the whole.
   static constexpr std::uint64_t kCheckpoints = 20;
 
@@ -82,6 +84,8 @@ class UpkeepDriver {
   void end_pass();
   void after_flush();
   void give_way();
+  void rest_on(std::uint64_t now);
+  bool rests();
   std::uint64_t all_done_below() const;
   void tell_progress();
   bool checks() const { return job_.kind == UpkeepJob::Kind::check; }
@@ -120,7 +124,8 @@ class UpkeepDriver {
   std::uint64_t batch_began_ns_ = 0;
   std::uint32_t batch_ended_ = 0;     // requests of it
   std::uint64_t users_requests_ = 0;  // when it began
-  bool drains_ = false;               // then it sleeps
+  bool drains_ = false;               // then it rests
+  std::uint64_t rest_until_ns_ = 0;   // 0: it does not
   std::uint64_t checkpoint_ns_ = 0;   // the last
   std::uint64_t checkpoint_bytes_ = 0;
   Timer timer_;
