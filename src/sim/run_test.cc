@@ -1,5 +1,6 @@
 // Goal: a run is its seed: the same seed gives the same events, bit for bit, whatever else there is
-// in the process, and other seeds give other runs. Two hundred fixed seeds find nothing wrong.
+// in the process, and other seeds give other runs. A hundred and twenty fixed seeds find nothing
+// wrong; ./do sim takes thousands.
 // Method: hashes of whole runs, compared; between two runs of a seed the heap is disturbed, so that
 // addresses differ.
 #include "sim/run.h"
@@ -53,8 +54,8 @@ void expect_nothing(std::uint64_t first, std::uint64_t count) {
   }
 }
 
-TEST(Run, a_hundred_seeds_find_nothing) { expect_nothing(1001, 100); }
-TEST(Run, another_hundred_seeds_find_nothing) { expect_nothing(2001, 100); }
+TEST(Run, sixty_seeds_find_nothing) { expect_nothing(1001, 60); }
+TEST(Run, another_sixty_seeds_find_nothing) { expect_nothing(2001, 60); }
 
 }  // namespace
 }  // namespace ashlar::sim

@@ -33,7 +33,8 @@ test_preset() {
   step test "$1"
   rm -rf "build/$1/test-results" "build/$1/ctest.xml"
   mkdir -p "build/$1/test-results"
-  without_address_randomization "$1" ctest --preset "$1" -j "$jobs" \
+  # One more than there are cores: some tests wait for others' processes.
+  without_address_randomization "$1" ctest --preset "$1" -j $((jobs + 1)) \
     --output-junit "$PWD/build/$1/ctest.xml" < /dev/null || status=1
   read -r passed failed skipped < <(python3 tools/test/count_results.py "build/$1")
   ((status == 0 || failed > 0)) || failed=1
