@@ -443,23 +443,45 @@ void Pin::release() noexcept {
 // --- the rest
 // -------------------------------------------------------------------------------------
 
+// False: it is in use, and stays. REQUIRES: the shard's lock.
+bool BufferCache::drop_unused(Shard& shard, Buffer& buffer) noexcept {
+  if (buffer.latch.load(std::memory_order_acquire) != 0) return false;
+  drop(shard, buffer);
+  return true;
+}
+
 bool BufferCache::invalidate(Extent blocks) noexcept {
+  const bool all = blocks.length <= kLookedUp ? invalidate_few(blocks) : invalidate_many(blocks);
+  tell_cleaners();
+  return all;
+}
+
+bool BufferCache::invalidate_few(Extent blocks) noexcept {
+  bool all = true;
+  for (std::uint64_t i = 0; i < blocks.length;) {
+    Shard& shard = shard_of(blocks.offset + i);
+    const MutexLock lock(shard.mutex);
+    do {
+      Buffer* const there = shard.find(blocks.offset + i);
+      if (there != nullptr && !drop_unused(shard, *there)) all = false;
+    } while (++i < blocks.length && (blocks.offset + i) % kNeighbours != 0);
+  }
+  return all;
+}
+
+bool BufferCache::invalidate_many(Extent blocks) noexcept {
   bool all = true;
   for (const auto& shard : shards_) {
     const MutexLock lock(shard->mutex);
     for (Buffer*& row : shard->table) {
       for (Buffer* each = row; each != nullptr;) {
         Buffer* const next = each->next;
-        if (within_blocks(blocks, each->block)) {
-          const bool used = each->latch.load(std::memory_order_acquire) != 0;
-          all = all && !used;
-          if (!used) drop(*shard, *each);
-        }
+        const bool meant = within_blocks(blocks, each->block);
+        if (meant && !drop_unused(*shard, *each)) all = false;
         each = next;
       }
     }
   }
-  tell_cleaners();
   return all;
 }
 

@@ -246,6 +246,9 @@ class BufferCache {
   void hand_on(Shard& shard, Buffer& buffer, Errc error, Waiters& woken) noexcept;
   void let_go(Buffer& buffer, bool alone) noexcept;
   void drop(Shard& shard, Buffer& buffer) noexcept;
+  bool drop_unused(Shard& shard, Buffer& buffer) noexcept;
+  bool invalidate_few(Extent blocks) noexcept;
+  bool invalidate_many(Extent blocks) noexcept;
   void tell_cleaners() noexcept;
   bool may_be_written(Buffer& buffer, Extent blocks, std::uint64_t until) noexcept;
   void set_clean(Shard& shard, Buffer& buffer) noexcept;
@@ -255,6 +258,9 @@ class BufferCache {
   static void enqueue(Waiter& waiter, Waiters& list, Mutex& guard) noexcept;
   static void chosen(Waiter& waiter, Waiters& woken) noexcept;
   static void wake_all(Waiters& woken) noexcept;
+
+  // Of a range that is longer every buffer is looked at.
+  static constexpr std::uint64_t kLookedUp = 1024;
 
   const std::uint32_t block_bytes_;
   const std::uint64_t dirty_most_;

@@ -132,6 +132,26 @@ TEST(BufferCache, scratch_is_nobodys_block_and_takes_the_place_of_blocks_where_i
   for (std::uint64_t block = 0; block < 7; ++block) ready(*cache, block);
 }
 
+TEST(BufferCache, invalidate_forgets_a_range_but_for_what_is_in_use) {
+  for (const std::uint64_t beyond : {0u, 5000u}) {  // blocks that are looked up, or all of them
+    SCOPED_TRACE(beyond);
+    auto cache = make(256, 16, 4);
+    for (std::uint64_t block = 0; block < 200; ++block) filled(*cache, block);
+    dirty(*cache, 70);
+    Pin used = ready(*cache, 130);
+    EXPECT_FALSE(cache->invalidate({60, 100 + beyond}));
+    used.release();
+    for (std::uint64_t block = 0; block < 200; ++block) {
+      const bool gone = block >= 60 && (beyond != 0 || block < 160) && block != 130;
+      EXPECT_NE(static_cast<bool>(cache->try_read(block)), gone) << block;
+    }
+    EXPECT_EQ(cache->dirty(), 0u);
+    EXPECT_TRUE(cache->invalidate({60, 100 + beyond}));
+    EXPECT_FALSE(cache->try_read(130));
+    EXPECT_TRUE(cache->invalidate({~std::uint64_t{0} - 3, 3}));
+  }
+}
+
 TEST(BufferCache, a_fill_that_fails_fails_those_who_waited_for_it_and_is_tried_anew) {
   auto cache = make(8);
   Noted filler;

@@ -140,8 +140,14 @@ void ParityArray::on_cancel(Bio& bio, ParityPad& pad, Context& cx) noexcept {
 // --- buffers
 // --------------------------------------------------------------------------------------
 
-// Whole blocks of parity are computed, so that what is left in the cache is right.
+// Parity stays in the cache where whole blocks of it are computed, so that what is left there is
+// right; and where it had to be read or computed from what was read: who writes whole stripes does
+// not need it again.
 bool ParityArray::caches(const RowWork& work) const noexcept {
+  if (work.bio().op != Op::write) return false;
+  MemberSet reads = 0;
+  for (std::uint32_t i = 0; i < work.plan.count; ++i) reads |= work.plan.segments[i].reads;
+  if (reads == 0) return false;
   for (std::uint32_t i = 0; i < work.plan.count; ++i) {
     const RowSegment& each = work.plan.segments[i];
     if ((each.begin | each.end) % kStripeBlockBytes != 0) return false;
@@ -151,18 +157,20 @@ bool ParityArray::caches(const RowWork& work) const noexcept {
 
 void ParityArray::get_role(RowWork& work, std::uint32_t role, bool cached) {
   const std::uint64_t first = block_of(work, role);
-  // Only parity is ever in the cache, and only changes make it something else than what is there.
-  const bool scratch = (work.row.parity & member_bit(role)) == 0 || work.bio().op == Op::read;
+  const bool is_parity = (work.row.parity & member_bit(role)) != 0;
+  if (!cached && is_parity && work.bio().op != Op::read) {
+    // What is there will be wrong. Nobody has it: this part of the stripe is locked.
+    const bool gone = cache_->invalidate({first, work.blocks});
+    ASHLAR_ASSERT(gone);
+  }
   work.at[role] = static_cast<std::uint32_t>(work.pins.size());
   std::uint32_t there = 0;
   for (std::uint32_t i = 0; i < work.blocks; ++i) {
     cache::Get got;
-    if (scratch) {
-      got = {cache::Get::Kind::fill, Errc::ok, cache_->scratch()};
+    if (cached) {
+      got = cache_->get(first + i, cache::Access::modify, work.room);
     } else {
-      // Nobody else has these blocks: their part of the stripe is locked.
-      const auto access = cached ? cache::Access::modify : cache::Access::replace;
-      got = cache_->get(first + i, access, work.room);
+      got = {cache::Get::Kind::fill, Errc::ok, cache_->scratch()};
     }
     ASHLAR_ASSERT(got.kind == cache::Get::Kind::ready || got.kind == cache::Get::Kind::fill);
     if (got.kind == cache::Get::Kind::ready) ++there;
@@ -181,7 +189,7 @@ bool ParityArray::get_buffers(RowWork& work) noexcept {
   } catch (const std::bad_alloc&) {
     return false;
   }
-  work.caching = work.bio().op == Op::write && caches(work);
+  work.caching = caches(work);
   for (MemberSet left = work.plan.buffers; left != 0; left &= left - 1) {
     const std::uint32_t role = first_member(left);
     get_role(work, role, work.caching && (work.row.parity & member_bit(role)) != 0);
