@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bench/callgrind.h"
@@ -54,8 +55,13 @@ std::vector<Row> all_rows() {
   }
   const StackShape four = tower("passthrough", 4), high = tower("passthrough", 16);
   rows.push_back({"mixed", mixed});
-  rows.push_back({"null", tower("passthrough", 0)});
-  rows.push_back({"overlay-untouched", tower("overlay", 1)});
+  // Smaller than the others: an overlay asks for as many addresses, and callgrind has not so many.
+  for (auto [name, layers, height] :
+       {std::tuple{"null", "passthrough", 0}, std::tuple{"overlay-untouched", "overlay", 1}}) {
+    StackShape shape = tower(layers, height);
+    shape.disk_bytes = kGiB;
+    rows.push_back({name, shape});
+  }
   rows.push_back({.name = "empty-own", .shape = empty, .bios = Bios::own});
   rows.push_back({.name = "passthrough-4-own", .shape = four, .bios = Bios::own});
   rows.push_back({.name = "empty-clone", .shape = empty, .bios = Bios::too_small});
