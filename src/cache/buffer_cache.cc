@@ -250,39 +250,6 @@ Pin BufferCache::scratch() noexcept {
   return Pin(*this, *fresh, true);
 }
 
-void BufferCache::scratch(std::span<Pin> into) noexcept {
-  std::size_t have = 0;
-  {
-    const MutexLock lock(free_mutex_);
-    for (; have < into.size() && free_ != nullptr; ++have) {
-      Buffer& fresh = *free_;
-      free_ = std::exchange(fresh.next, nullptr);
-      fresh.scratch = true;
-      fresh.valid = false;
-      into[have] = Pin(*this, fresh, true);
-    }
-  }
-  for (; have < into.size(); ++have) into[have] = scratch();
-}
-
-void BufferCache::release(std::span<Pin> pins) noexcept {
-  Buffer* first = nullptr;
-  Buffer* last = nullptr;
-  for (Pin& each : pins) {
-    if (!each || !each.buffer_->scratch) {
-      each.release();
-      continue;
-    }
-    Buffer& buffer = *std::exchange(each.buffer_, nullptr);
-    buffer.scratch = false;
-    buffer.next = std::exchange(first, &buffer);
-    if (last == nullptr) last = &buffer;
-  }
-  if (first == nullptr) return;
-  const MutexLock lock(free_mutex_);
-  last->next = std::exchange(free_, first);
-}
-
 // The latch of a buffer that is there, or a place in its queue.
 ASHLAR_NO_THREAD_ANALYSIS Get BufferCache::take(Shard& shard, Buffer& buffer, Access access,
                                                 Waiter& waiter) noexcept {

@@ -194,10 +194,6 @@ class BufferCache {
   // looked up for it. It never becomes valid or dirty.
   // REQUIRES: reserved room.
   Pin scratch() noexcept;
-  // As many as there are empty pins in `into`, for one look at what is free. REQUIRES: as above.
-  void scratch(std::span<Pin> into) noexcept;
-  // Lets go of all of them, of scratch at once.
-  void release(std::span<Pin> pins) noexcept;
   // A fill has ended: the pin becomes what was asked for; on an error it is gone, and those who
   // waited for it hear of it.
   void filled(Pin& pin, Access access, Errc error) noexcept;

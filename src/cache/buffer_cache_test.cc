@@ -132,28 +132,6 @@ TEST(BufferCache, scratch_is_nobodys_block_and_takes_the_place_of_blocks_where_i
   for (std::uint64_t block = 0; block < 7; ++block) ready(*cache, block);
 }
 
-TEST(BufferCache, scratch_comes_and_goes_together_with_other_pins) {
-  auto cache = make(8, 0, 2);
-  for (std::uint64_t block = 0; block < 6; ++block) filled(*cache, block);
-  ASSERT_TRUE(cache->try_reserve(8));
-  std::vector<Pin> pins(6);
-  cache->scratch(std::span(pins).first(5));  // two are free, three go
-  EXPECT_EQ(cache->counts().held, 3u);
-  for (std::size_t i = 0; i < 5; ++i) pins[i].edit()[0] = std::byte{1};
-  Noted waiter;
-  Get got = cache->get(77, Access::replace, waiter);
-  got.pin.make_valid();
-  pins[5] = std::move(got.pin);
-  cache->release(pins);
-  for (const Pin& each : pins) EXPECT_FALSE(each);
-  EXPECT_TRUE(cache->try_read(77));
-  // None is lost.
-  std::vector<Pin> all(8);
-  cache->scratch(all);
-  for (Pin& each : all) EXPECT_TRUE(each.alone());
-  EXPECT_EQ(cache->counts().held, 0u);
-}
-
 TEST(BufferCache, invalidate_forgets_a_range_but_for_what_is_in_use) {
   for (const std::uint64_t beyond : {0u, 5000u}) {  // blocks that are looked up, or all of them
     SCOPED_TRACE(beyond);

@@ -163,20 +163,19 @@ void ParityArray::get_role(RowWork& work, std::uint32_t role, bool cached) {
     const bool gone = cache_->invalidate({first, work.blocks});
     ASHLAR_ASSERT(gone);
   }
-  const std::size_t at = work.pins.size();
-  work.at[role] = static_cast<std::uint32_t>(at);
-  work.pins.resize(at + work.blocks);
-  const std::span<cache::Pin> pins = std::span(work.pins).subspan(at);
+  work.at[role] = static_cast<std::uint32_t>(work.pins.size());
   std::uint32_t there = 0;
-  if (!cached) cache_->scratch(pins);
   for (std::uint32_t i = 0; i < work.blocks; ++i) {
+    cache::Get got;
     if (cached) {
-      cache::Get got = cache_->get(first + i, cache::Access::modify, work.room);
-      ASHLAR_ASSERT(got.kind == cache::Get::Kind::ready || got.kind == cache::Get::Kind::fill);
-      if (got.kind == cache::Get::Kind::ready) ++there;
-      pins[i] = std::move(got.pin);
+      got = cache_->get(first + i, cache::Access::modify, work.room);
+    } else {
+      got = {cache::Get::Kind::fill, Errc::ok, cache_->scratch()};
     }
-    work.memory.push_back({pins[i].edit().data(), kStripeBlockBytes});
+    ASHLAR_ASSERT(got.kind == cache::Get::Kind::ready || got.kind == cache::Get::Kind::fill);
+    if (got.kind == cache::Get::Kind::ready) ++there;
+    work.memory.push_back({got.pin.edit().data(), kStripeBlockBytes});
+    work.pins.push_back(std::move(got.pin));
   }
   if (cached && there == work.blocks) work.cached |= member_bit(role);
 }
@@ -382,7 +381,6 @@ void ParityArray::give_room(RowWork& work) noexcept {
   if (std::exchange(work.caching, false)) {
     for (cache::Pin& each : work.pins) each.spoil();
   }
-  cache_->release(work.pins);
   work.release_pins();
   if (work.reserved > 0) cache_->unreserve(std::exchange(work.reserved, 0));
 }
