@@ -20,7 +20,7 @@ list(FILTER ASHLAR_TEST_HELPERS EXCLUDE
 add_executable(ashlar_tests ${ASHLAR_UNIT_TESTS} ${ASHLAR_WIDE_TESTS} ${ASHLAR_TEST_HELPERS})
 target_include_directories(ashlar_tests PRIVATE ${CMAKE_SOURCE_DIR})
 # Half of what a test takes to compile are checks of pointers in the test's own code, by the
-# undefined-behaviour sanitizer. The code under test keeps them.
+# undefined-behaviour sanitizer. The code under test keeps those of alignment and of types.
 if(ASHLAR_SANITIZE MATCHES "undefined")
   target_compile_options(ashlar_tests PRIVATE -fno-sanitize=alignment,null,object-size,vptr)
 endif()
